@@ -1,0 +1,69 @@
+//! The sealed value: bytes that are authenticated and encrypted under a key, and bound to a context.
+//!
+//! `spec/seal.md` states the format byte by byte. This crate does no I/O of its own and knows neither names of keys nor
+//! storage: bytes and randomness go in, values come out.
+//!
+//! # Which door
+//!
+//! | you have | use |
+//! |---|---|
+//! | a value in memory | [`SealKey::seal`], [`SealKey::open`] |
+//! | a buffer that should be reused, or changed in place | [`SealKey::seal_into`], [`SealKey::open_into`], [`SealKey::seal_in_place`], [`SealKey::open_in_place`] |
+//! | a `Write` or `Read` | [`SealWriter`], [`OpenReader`] |
+//! | a file, and a range of it to read | [`RangeReader`] |
+//! | chunks, and I/O of your own | [`StreamSealer`], [`ChunkOpener`] |
+//! | a place that takes text only | [`text`] |
+//!
+//! # Examples
+//!
+//! ```
+//! use bulla_seal::{Context, KeyVersionId, Params, ProjectId, SealKey, Secret};
+//!
+//! let project = ProjectId([7; 32]);
+//! let key = SealKey::new(KeyVersionId::random()?, Secret::<32>::random()?.expose())?;
+//! let context = Context::user(&project).text("table", "orders").int("row", 1234).build()?;
+//!
+//! let sealed = key.seal(Params::default(), &context, b"42 widgets")?;
+//! assert_eq!(key.open(&context, &sealed)?, b"42 widgets");
+//!
+//! let elsewhere = Context::user(&project).text("table", "orders").int("row", 1235).build()?;
+//! assert!(key.open(&elsewhere, &sealed).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod chunk;
+mod context;
+mod error;
+mod header;
+mod key;
+#[allow(unsafe_code)]
+mod locked;
+mod one_shot;
+mod params;
+mod primitive;
+mod random;
+mod range;
+mod reader;
+mod secret;
+mod signing;
+mod stream;
+pub mod text;
+mod writer;
+
+#[cfg(feature = "danger")]
+pub mod danger;
+
+pub use chunk::{ChunkOpener, Layout};
+pub use context::{Context, ContextBuilder, MAX_CONTEXT_LEN, ProjectId};
+pub use error::{OpenError, SealError};
+pub use header::{HEADER_LEN, Header};
+pub use key::{KeyVersionId, MAX_MATERIAL_LEN, MIN_MATERIAL_LEN, SealKey};
+pub use params::{ChunkSize, MAX_MESSAGE_LEN, Params, Suite, TAG_LEN};
+pub use primitive::{constant_time_eq, derive, sha256};
+pub use random::fill_random;
+pub use range::RangeReader;
+pub use reader::OpenReader;
+pub use secret::{Secret, SecretVec};
+pub use signing::{Signature, SigningKey, VerifyingKey};
+pub use stream::StreamSealer;
+pub use writer::SealWriter;

@@ -1,0 +1,296 @@
+//! Sealing and opening values that are in memory, over all cores where they are large.
+
+use std::num::NonZero;
+use std::sync::OnceLock;
+use std::thread;
+
+use zeroize::Zeroize;
+
+use crate::chunk::ChunkCipher;
+use crate::header::{HEADER_LEN, PREFIX_LEN, SALT_LEN};
+use crate::primitive::{constant_time_eq, hmac_sha256};
+use crate::{Context, Header, Layout, OpenError, Params, SealError, SealKey, Suite, TAG_LEN, fill_random};
+
+/// A message of at least this length is worth a second core: starting one takes about as long as 256 KiB.
+const PARALLEL_FROM: usize = 2 * 1_024 * 1_024;
+
+impl SealKey {
+    /// Seals a message.
+    ///
+    /// # Errors
+    /// [`SealError::MessageLength`] or [`SealError::Random`].
+    pub fn seal(&self, params: Params, context: &Context, message: &[u8]) -> Result<Vec<u8>, SealError> {
+        let mut out = Vec::new();
+        self.seal_into(params, context, message, &mut out)?;
+        Ok(out)
+    }
+
+    /// Seals a message to a buffer, whose old content is lost and whose memory is used again.
+    ///
+    /// # Errors
+    /// As [`SealKey::seal`]; the buffer is empty then.
+    pub fn seal_into(
+        &self,
+        params: Params,
+        context: &Context,
+        message: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), SealError> {
+        let salt = self.salt(params, context, message)?;
+        seal_under(self, params, context, &salt, message, out)
+    }
+
+    /// Replaces the message in `buffer` by its sealed value, without a second buffer. One core; [`SealKey::seal_into`] uses all.
+    ///
+    /// # Errors
+    /// As [`SealKey::seal`]; the buffer is then wiped and empty.
+    pub fn seal_in_place(&self, params: Params, context: &Context, buffer: &mut Vec<u8>) -> Result<(), SealError> {
+        let sealed = self.salt(params, context, buffer).and_then(|salt| {
+            let (cipher, header) = ChunkCipher::for_sealing(self, params, context, &salt)?;
+            let message_len = buffer.len();
+            let sealed_len = sealed_len(params, message_len)?;
+            buffer.resize(sealed_len, 0);
+            seal_chunks_in_place(&cipher, buffer, message_len)?;
+            buffer[..HEADER_LEN].copy_from_slice(&header);
+            Ok(())
+        });
+        if sealed.is_err() {
+            buffer.zeroize();
+        }
+        sealed
+    }
+
+    /// Opens a sealed value.
+    ///
+    /// # Errors
+    /// Any [`OpenError`] but [`OpenError::BadText`]; nothing of the message is returned then.
+    pub fn open(&self, context: &Context, sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
+        let mut out = Vec::new();
+        self.open_into(context, sealed, &mut out)?;
+        Ok(out)
+    }
+
+    /// Opens a sealed value to a buffer, whose old content is lost and whose memory is used again.
+    ///
+    /// # Errors
+    /// As [`SealKey::open`]; the buffer is then wiped and empty.
+    pub fn open_into(&self, context: &Context, sealed: &[u8], out: &mut Vec<u8>) -> Result<(), OpenError> {
+        let opened = Header::parse(sealed).and_then(|header| {
+            let cipher = ChunkCipher::for_opening(self, context, &header)?;
+            let layout = Layout::claimed(header.params(), sealed.len() as u64)?;
+            // A layout is never longer than the sealed value, which is in memory.
+            set_len(out, usize::try_from(layout.message_len()).map_err(|_| OpenError::Damaged)?);
+            open_chunks(&cipher, &sealed[HEADER_LEN..], out)?;
+            self.check_salt(context, &header, out)
+        });
+        if opened.is_err() {
+            out.zeroize();
+        }
+        opened
+    }
+
+    /// Replaces the sealed value in `buffer` by its message, without a second buffer. One core; [`SealKey::open_into`] uses all.
+    ///
+    /// # Errors
+    /// As [`SealKey::open`]; the buffer is then wiped and empty.
+    pub fn open_in_place(&self, context: &Context, buffer: &mut Vec<u8>) -> Result<(), OpenError> {
+        let opened = Header::parse(buffer).and_then(|header| {
+            let cipher = ChunkCipher::for_opening(self, context, &header)?;
+            let layout = Layout::claimed(header.params(), buffer.len() as u64)?;
+            open_chunks_in_place(&cipher, buffer)?;
+            // What lies behind the message is the rest of its own last chunk, shifted.
+            buffer.truncate(usize::try_from(layout.message_len()).map_err(|_| OpenError::Damaged)?);
+            self.check_salt(context, &header, buffer)
+        });
+        if opened.is_err() {
+            buffer.zeroize();
+        }
+        opened
+    }
+
+    /// Draws a salt, or derives it from the message for the deterministic suite.
+    fn salt(&self, params: Params, context: &Context, message: &[u8]) -> Result<[u8; SALT_LEN], SealError> {
+        if params.suite == Suite::Aes256Deterministic {
+            return self.derived_salt(&Header::prefix(params, self.id()), context, message);
+        }
+        let mut salt = [0; SALT_LEN];
+        fill_random(&mut salt)?;
+        Ok(salt)
+    }
+
+    fn derived_salt(
+        &self,
+        prefix: &[u8; PREFIX_LEN],
+        context: &Context,
+        message: &[u8],
+    ) -> Result<[u8; SALT_LEN], SealError> {
+        let mac = hmac_sha256(self.deterministic()?.expose(), &[prefix, context.digest(), message]);
+        let mut salt = [0; SALT_LEN];
+        salt.copy_from_slice(&mac[..SALT_LEN]);
+        Ok(salt)
+    }
+
+    fn check_salt(&self, context: &Context, header: &Header, message: &[u8]) -> Result<(), OpenError> {
+        if header.params().suite != Suite::Aes256Deterministic {
+            return Ok(());
+        }
+        let prefix = Header::prefix(header.params(), header.key_version());
+        let salt = self.derived_salt(&prefix, context, message).map_err(|_| OpenError::CannotOpen)?;
+        if constant_time_eq(&salt, header.salt()) { Ok(()) } else { Err(OpenError::Damaged) }
+    }
+}
+
+/// Seals under a given salt.
+pub(crate) fn seal_under(
+    key: &SealKey,
+    params: Params,
+    context: &Context,
+    salt: &[u8; SALT_LEN],
+    message: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), SealError> {
+    let sealed = sealed_len(params, message.len()).and_then(|len| {
+        let (cipher, header) = ChunkCipher::for_sealing(key, params, context, salt)?;
+        set_len(out, len);
+        let (start, chunks) = out.split_at_mut(HEADER_LEN);
+        start.copy_from_slice(&header);
+        seal_chunks(&cipher, message, chunks)
+    });
+    if sealed.is_err() {
+        out.clear();
+    }
+    sealed
+}
+
+fn sealed_len(params: Params, message_len: usize) -> Result<usize, SealError> {
+    params.sealed_len(message_len as u64)?.try_into().map_err(|_| SealError::MessageLength)
+}
+
+/// Sets the length of a buffer that will be overwritten. Fresh memory comes zeroed from the system, at no cost where it is large.
+fn set_len(out: &mut Vec<u8>, len: usize) {
+    if out.capacity() < len {
+        out.zeroize();
+        *out = vec![0; len];
+    } else {
+        out.resize(len, 0);
+    }
+}
+
+/// Some neighbouring chunks: the number of the first, and both sides of each.
+struct Share<'a> {
+    first: usize,
+    message: &'a [u8],
+    stored: &'a mut [u8],
+}
+
+fn seal_chunks(cipher: &ChunkCipher, message: &[u8], stored: &mut [u8]) -> Result<(), SealError> {
+    let size = cipher.params().chunk_size;
+    let last = last_index(message.len(), size.bytes());
+    let seal = |share: Share<'_>| {
+        if share.message.is_empty() {
+            return cipher.seal(0, true, &[], share.stored);
+        }
+        let pairs = share.message.chunks(size.bytes()).zip(share.stored.chunks_mut(size.stored()));
+        (share.first..)
+            .zip(pairs)
+            .try_for_each(|(index, (chunk, out))| cipher.seal(index as u64, index == last, chunk, out))
+    };
+    let per_core = chunks_per_core(message.len(), size.bytes());
+    if per_core > last {
+        return seal(Share { first: 0, message, stored });
+    }
+    let shares = message.chunks(per_core * size.bytes()).zip(stored.chunks_mut(per_core * size.stored()));
+    on_all_cores(shares.enumerate().map(|(n, (message, stored))| Share { first: n * per_core, message, stored }), seal)
+}
+
+fn open_chunks(cipher: &ChunkCipher, stored: &[u8], message: &mut [u8]) -> Result<(), OpenError> {
+    struct Share<'a> {
+        first: usize,
+        stored: &'a [u8],
+        message: &'a mut [u8],
+    }
+    let size = cipher.params().chunk_size;
+    let last = last_index(message.len(), size.bytes());
+    let open = |share: Share<'_>| {
+        if share.message.is_empty() {
+            return cipher.open(0, true, share.stored, &mut []);
+        }
+        let pairs = share.stored.chunks(size.stored()).zip(share.message.chunks_mut(size.bytes()));
+        (share.first..)
+            .zip(pairs)
+            .try_for_each(|(index, (chunk, out))| cipher.open(index as u64, index == last, chunk, out))
+    };
+    let per_core = chunks_per_core(message.len(), size.bytes());
+    if per_core > last {
+        return open(Share { first: 0, stored, message });
+    }
+    let shares = stored.chunks(per_core * size.stored()).zip(message.chunks_mut(per_core * size.bytes()));
+    on_all_cores(shares.enumerate().map(|(n, (stored, message))| Share { first: n * per_core, stored, message }), open)
+}
+
+/// Seals a message that lies at the start of `buffer`, which is as long as its sealed value: from the last chunk to the first, each
+/// moved to its place before it is sealed there.
+fn seal_chunks_in_place(cipher: &ChunkCipher, buffer: &mut [u8], message_len: usize) -> Result<(), SealError> {
+    let size = cipher.params().chunk_size;
+    let last = last_index(message_len, size.bytes());
+    for index in (0..=last).rev() {
+        let from = index * size.bytes();
+        let len = size.bytes().min(message_len - from);
+        let to = HEADER_LEN + index * size.stored();
+        buffer.copy_within(from..from + len, to);
+        cipher.seal_in_place(index as u64, index == last, &mut buffer[to..to + len + TAG_LEN])?;
+    }
+    Ok(())
+}
+
+/// Opens each chunk where it lies and moves the message to the start of `buffer`.
+fn open_chunks_in_place(cipher: &ChunkCipher, buffer: &mut [u8]) -> Result<(), OpenError> {
+    let size = cipher.params().chunk_size;
+    let mut from = HEADER_LEN;
+    let mut to = 0;
+    let mut index = 0;
+    while from < buffer.len() {
+        let end = buffer.len().min(from + size.stored());
+        cipher.open_in_place(index, end == buffer.len(), &mut buffer[from..end])?;
+        buffer.copy_within(from..end - TAG_LEN, to);
+        to += end - TAG_LEN - from;
+        from = end;
+        index += 1;
+    }
+    Ok(())
+}
+
+fn last_index(message_len: usize, chunk_len: usize) -> usize {
+    message_len.div_ceil(chunk_len).max(1) - 1
+}
+
+/// How many chunks each core gets; all of them if more cores would not pay.
+fn chunks_per_core(message_len: usize, chunk_len: usize) -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    let chunks = message_len.div_ceil(chunk_len).max(1);
+    if message_len < PARALLEL_FROM {
+        return chunks;
+    }
+    let cores = *CORES.get_or_init(|| thread::available_parallelism().map_or(1, NonZero::get));
+    chunks.div_ceil(cores.min(message_len / (PARALLEL_FROM / 2)))
+}
+
+/// Works on every share at once: the first here, the others each on a thread of its own.
+///
+/// Threads are started anew each time: a pool would not survive a fork. Where none can be started, the work is done here.
+fn on_all_cores<S: Send, E: Send>(
+    shares: impl Iterator<Item = S>,
+    work: impl Fn(S) -> Result<(), E> + Sync,
+) -> Result<(), E> {
+    let mut shares = shares.collect::<Vec<_>>().into_iter();
+    let here = shares.next();
+    thread::scope(|scope| {
+        let work = &work;
+        let others: Vec<_> = shares.map(|share| scope.spawn(move || work(share))).collect();
+        let done = here.map_or(Ok(()), work);
+        others.into_iter().fold(done, |done, other| match other.join() {
+            Ok(result) => done.and(result),
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    })
+}
