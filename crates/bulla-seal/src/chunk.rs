@@ -1,7 +1,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::header::{COMMITMENT_LEN, PREFIX_LEN, SALT_LEN, SALTED_PREFIX_LEN};
 use crate::primitive::{self, AeadKey, Algorithm, NONCE_LEN};
@@ -14,6 +14,8 @@ use crate::{Context, HEADER_LEN, Header, MAX_MESSAGE_LEN, OpenError, Params, Sea
 #[derive(Debug)]
 pub struct ChunkOpener {
     cipher: ChunkCipher,
+    /// Tells one sealed value from another.
+    commitment: [u8; COMMITMENT_LEN],
 }
 
 impl ChunkOpener {
@@ -26,7 +28,7 @@ impl ChunkOpener {
         if header.params().suite == Suite::Aes256Deterministic {
             return Err(OpenError::OneShotOnly);
         }
-        Ok(Self { cipher: ChunkCipher::for_opening(key, context, header)? })
+        Ok(Self { cipher: ChunkCipher::for_opening(key, context, header)?, commitment: *header.commitment() })
     }
 
     /// Returns where the last chunk lies in a sealed value of `sealed_len` bytes, header included.
@@ -43,20 +45,20 @@ impl ChunkOpener {
     /// # Errors
     /// [`OpenError::Damaged`] if it is not.
     pub fn verify_end(&self, sealed_len: u64, last_chunk: &[u8]) -> Result<Layout, OpenError> {
-        let layout = Layout::claimed(self.cipher.params, sealed_len)?;
-        let mut body = vec![0; last_chunk.len().saturating_sub(TAG_LEN)];
-        let verified = self.open(&layout, layout.chunks - 1, last_chunk, &mut body);
-        body.zeroize();
-        verified.map(|()| layout)
+        let layout = Layout { commitment: self.commitment, ..Layout::claimed(self.cipher.params, sealed_len)? };
+        let mut body = Zeroizing::new(vec![0; last_chunk.len().saturating_sub(TAG_LEN)]);
+        self.open(&layout, layout.chunks - 1, last_chunk, &mut body)?;
+        Ok(layout)
     }
 
     /// Opens chunk `index` of a verified layout to `out`, which has the length of [`Layout::chunk`] less the tag.
     ///
     /// # Errors
-    /// [`OpenError::Damaged`] if it does not verify, or if the lengths are not those of the layout; `out` is wiped then.
+    /// [`OpenError::Damaged`] if it does not verify, if the lengths are not those of the layout, or if the layout is another value's;
+    /// `out` is wiped then.
     pub fn open(&self, layout: &Layout, index: u64, stored: &[u8], out: &mut [u8]) -> Result<(), OpenError> {
         let fits = layout.chunk(index).is_some_and(|range| range.end - range.start == stored.len() as u64)
-            && layout.params == self.cipher.params
+            && layout.commitment == self.commitment
             && out.len() + TAG_LEN == stored.len();
         if !fits {
             out.zeroize();
@@ -69,6 +71,7 @@ impl ChunkOpener {
 /// Where the chunks of a sealed value lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
+    commitment: [u8; COMMITMENT_LEN],
     params: Params,
     message_len: u64,
     chunks: u64,
@@ -90,7 +93,7 @@ impl Layout {
         if message_len > MAX_MESSAGE_LEN {
             return Err(OpenError::Damaged);
         }
-        Ok(Self { params, message_len, chunks })
+        Ok(Self { commitment: [0; COMMITMENT_LEN], params, message_len, chunks })
     }
 
     /// Returns the length of the message in bytes.
@@ -188,7 +191,11 @@ impl ChunkCipher {
     pub(crate) fn open(&self, index: u64, last: bool, stored: &[u8], out: &mut [u8]) -> Result<(), OpenError> {
         if self.params.suite == Suite::Authenticated {
             let (body, tag) = stored.split_at_checked(out.len()).ok_or(OpenError::Damaged)?;
-            self.key.open(nonce(index, last), body, tag, &mut []).map_err(|_| OpenError::Damaged)?;
+            let verified = self.key.open(nonce(index, last), body, tag, &mut []);
+            if verified.is_err() {
+                out.zeroize();
+                return Err(OpenError::Damaged);
+            }
             out.copy_from_slice(body);
             return Ok(());
         }
@@ -200,7 +207,11 @@ impl ChunkCipher {
         if self.params.suite == Suite::Authenticated {
             let at = buffer.len().checked_sub(TAG_LEN).ok_or(OpenError::Damaged)?;
             let (body, tag) = buffer.split_at(at);
-            return self.key.open(nonce(index, last), body, tag, &mut []).map_err(|_| OpenError::Damaged);
+            let verified = self.key.open(nonce(index, last), body, tag, &mut []);
+            return verified.map_err(|_| {
+                buffer.zeroize();
+                OpenError::Damaged
+            });
         }
         self.key.open_in_place(nonce(index, last), &[], buffer).map_err(|_| OpenError::Damaged)
     }

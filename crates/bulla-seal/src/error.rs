@@ -90,6 +90,9 @@ pub enum SealError {
     /// A chunk of the wrong length handed to a [`StreamSealer`](crate::StreamSealer), or one behind the last.
     #[error("every chunk but the last has exactly the chunk size, and nothing follows the last")]
     ChunkLength,
+    /// A sealer that was begun before a fork and used after it.
+    #[error("a message that was begun before a fork cannot be continued in the child: begin it anew")]
+    Forked,
     /// The system gave no random bytes.
     #[error("the system's random generator failed")]
     Random,

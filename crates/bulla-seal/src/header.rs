@@ -60,7 +60,8 @@ impl Header {
     /// Reads the header, and the first tag's worth of bytes behind it, from a stream; returns both.
     pub(crate) fn read(stream: &mut impl Read) -> io::Result<(Self, [u8; TAG_LEN])> {
         let mut start = [0; HEADER_LEN + TAG_LEN];
-        let filled = read_up_to(stream, &mut start)?;
+        let mut filled = 0;
+        read_up_to(stream, &mut start, &mut filled)?;
         let header = Self::parse(&start[..filled]).map_err(invalid_data)?;
         let mut rest = [0; TAG_LEN];
         rest.copy_from_slice(&start[HEADER_LEN..]);
@@ -100,23 +101,31 @@ impl Header {
         &self.bytes[PREFIX_LEN..SALTED_PREFIX_LEN]
     }
 
-    pub(crate) fn commitment(&self) -> &[u8] {
-        &self.bytes[SALTED_PREFIX_LEN..]
+    pub(crate) fn commitment(&self) -> &[u8; COMMITMENT_LEN] {
+        const { assert!(SALTED_PREFIX_LEN + COMMITMENT_LEN == HEADER_LEN) };
+        // The header ends in the commitment, so that there is always one.
+        self.bytes.last_chunk().unwrap_or(&[0; COMMITMENT_LEN])
     }
 }
 
-/// Reads until `buffer` is full or the stream ends; returns how much there was.
-pub(crate) fn read_up_to(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match stream.read(&mut buffer[filled..]) {
+/// Reads until `buffer` is full or the stream ends. `filled` counts what there is, also when an error interrupts, so that
+/// the caller can go on later.
+pub(crate) fn read_up_to(stream: &mut impl Read, buffer: &mut [u8], filled: &mut usize) -> io::Result<()> {
+    while *filled < buffer.len() {
+        match stream.read(&mut buffer[*filled..]) {
             Ok(0) => break,
-            Ok(n) => filled += n,
+            Ok(n) => *filled += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(not_an_end(error)),
         }
     }
-    Ok(filled)
+    Ok(())
+}
+
+/// Keeps an early end that the source itself reports from looking like the end of the message to those who read on until
+/// [`io::ErrorKind::UnexpectedEof`].
+pub(crate) fn not_an_end(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::UnexpectedEof { invalid_data(OpenError::Damaged) } else { error }
 }
 
 pub(crate) fn invalid_data(error: OpenError) -> io::Error {

@@ -1,11 +1,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use aws_lc_rs::hkdf;
 use data_encoding::HEXLOWER;
 
-use crate::locked::Locked;
-use crate::primitive::{expand, extract};
+use crate::primitive::{Prk, expand, extract};
 use crate::{SealError, Secret, fill_random};
 
 /// Shortest key material, in bytes.
@@ -20,7 +18,7 @@ const SALT: &[u8] = b"bulla/seal/v1";
 /// Cheap to share between threads behind an `Arc`; what it keeps lies in locked memory and is wiped on drop.
 pub struct SealKey {
     id: KeyVersionId,
-    prk: Locked<hkdf::Prk>,
+    prk: Prk,
 }
 
 impl SealKey {
@@ -33,7 +31,7 @@ impl SealKey {
     /// The material must be random, or have at least 128 bits of entropy; a password is neither.
     pub fn new(id: KeyVersionId, material: &[u8]) -> Result<Self, SealError> {
         check_material(material)?;
-        Ok(Self { id, prk: Locked::new(extract(SALT, material)) })
+        Ok(Self { id, prk: extract(SALT, material) })
     }
 
     /// Prepares key material that comes from outside of the project. Its id is derived from it, so that processes agree on
@@ -43,7 +41,7 @@ impl SealKey {
     /// As [`SealKey::new`].
     pub fn with_derived_id(material: &[u8]) -> Result<Self, SealError> {
         check_material(material)?;
-        let prk = Locked::new(extract(SALT, material));
+        let prk = extract(SALT, material);
         let mut id = [0; 8];
         expand(&prk, &[b"bulla/seal/v1/key-version"], &mut id)?;
         Ok(Self { id: KeyVersionId(id), prk })
@@ -55,7 +53,7 @@ impl SealKey {
         self.id
     }
 
-    pub(crate) fn prk(&self) -> &hkdf::Prk {
+    pub(crate) fn prk(&self) -> &Prk {
         &self.prk
     }
 

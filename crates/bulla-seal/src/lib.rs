@@ -9,7 +9,7 @@
 //! |---|---|
 //! | a value in memory | [`SealKey::seal`], [`SealKey::open`] |
 //! | a buffer that should be reused, or changed in place | [`SealKey::seal_into`], [`SealKey::open_into`], [`SealKey::seal_in_place`], [`SealKey::open_in_place`] |
-//! | a `Write` or `Read` | [`SealWriter`], [`OpenReader`] |
+//! | a `Write` or `Read` | [`SealWriter`], [`SealedStream`] |
 //! | a file, and a range of it to read | [`RangeReader`] |
 //! | chunks, and I/O of your own | [`StreamSealer`], [`ChunkOpener`] |
 //! | a place that takes text only | [`text`] |
@@ -30,6 +30,8 @@
 //! assert!(key.open(&elsewhere, &sealed).is_err());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+
+#![deny(unsafe_code)]
 
 mod chunk;
 mod context;
@@ -62,7 +64,7 @@ pub use params::{ChunkSize, MAX_MESSAGE_LEN, Params, Suite, TAG_LEN};
 pub use primitive::{constant_time_eq, derive, sha256};
 pub use random::fill_random;
 pub use range::RangeReader;
-pub use reader::OpenReader;
+pub use reader::{OpenReader, SealedStream};
 pub use secret::{Secret, SecretVec};
 pub use signing::{Signature, SigningKey, VerifyingKey};
 pub use stream::StreamSealer;

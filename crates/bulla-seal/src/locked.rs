@@ -1,14 +1,15 @@
 //! Memory for secrets: locked, left out of core dumps, wiped when given back. The one module with unsafe code.
 //!
 //! Small values share pages, since the system limits how many pages a process may lock. Where locking is refused (a limit
-//! reached, a system without it) the memory is used all the same: it is still wiped, and on Linux still left out of core dumps.
+//! reached, a system without it) the memory is used all the same: it is still wiped, and on Linux still left out of core dumps. A
+//! forked child inherits the secrets, but not the lock on their pages.
 
 use std::alloc::{Layout, handle_alloc_error};
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{Ordering, compiler_fence};
-use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::sync::atomic::{AtomicPtr, Ordering, compiler_fence};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Smallest and largest slot, in bytes; slots are powers of two and aligned to their size.
 const MIN_SLOT: usize = 64;
@@ -17,8 +18,17 @@ const CLASSES: usize = (MAX_SLOT / MIN_SLOT).ilog2() as usize + 1;
 /// What is asked of the system at a time.
 const REGION_LEN: usize = 64 * 1_024;
 
-/// Free slots by class. Regions are never given back: their number is that of the peak.
-static FREE: Mutex<[Vec<Slot>; CLASSES]> = Mutex::new([const { Vec::new() }; CLASSES]);
+/// Free slots by class. The system's pages behind them are never given back: there are as many as at the peak.
+type FreeLists = [Vec<Slot>; CLASSES];
+
+/// The free slots of one process.
+struct Arena {
+    process: u32,
+    free: Mutex<FreeLists>,
+}
+
+/// The arena in use. A forked child makes its own: the lock of the inherited one may be held by a thread that does not exist there.
+static ARENA: AtomicPtr<Arena> = AtomicPtr::new(ptr::null_mut());
 
 /// One value in locked memory.
 pub(crate) struct Locked<T> {
@@ -118,40 +128,42 @@ unsafe impl Send for Slot {}
 
 impl Slot {
     fn take(class: usize) -> Self {
-        let len = MIN_SLOT << class;
-        let Some(mut free) = lock_free_lists() else {
-            return Self(map(len).unwrap_or_else(|| out_of_memory(len)));
-        };
-        if let Some(slot) = free[class].pop() {
+        let arena = Arena::of_this_process();
+        if let Some(slot) = arena.free()[class].pop() {
             return slot;
         }
+        let len = MIN_SLOT << class;
         let region = map(REGION_LEN).unwrap_or_else(|| out_of_memory(REGION_LEN));
         // SAFETY: each offset lies within the region just mapped.
-        free[class].extend((len..REGION_LEN).step_by(len).map(|offset| Self(unsafe { region.add(offset) })));
+        let others = (len..REGION_LEN).step_by(len).map(|offset| Self(unsafe { region.add(offset) }));
+        arena.free()[class].extend(others);
         Self(region)
     }
 
     fn give_back(self, class: usize) {
-        if let Some(mut free) = lock_free_lists() {
-            free[class].push(self);
-        }
-        // Otherwise the slot, wiped already, is lost: better than a wait that might never end (see `lock_free_lists`).
+        Arena::of_this_process().free()[class].push(self);
     }
 }
 
-/// Locks the free lists, but does not wait for ever: in a child that was forked while another thread held the lock, nobody
-/// will release it.
-fn lock_free_lists() -> Option<MutexGuard<'static, [Vec<Slot>; CLASSES]>> {
-    const ATTEMPTS: usize = 1_000;
-    for attempt in 0..ATTEMPTS {
-        match FREE.try_lock() {
-            Ok(free) => return Some(free),
-            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) if attempt % 10 == 9 => std::thread::yield_now(),
-            Err(TryLockError::WouldBlock) => std::hint::spin_loop(),
+impl Arena {
+    fn of_this_process() -> &'static Self {
+        let process = std::process::id();
+        let current = ARENA.load(Ordering::Acquire);
+        // SAFETY: the pointer is null or came from `Box::leak` below, and is never freed.
+        if let Some(arena) = unsafe { current.as_ref() }.filter(|arena| arena.process == process) {
+            return arena;
+        }
+        let fresh = Box::leak(Box::new(Self { process, free: Mutex::new([const { Vec::new() }; CLASSES]) }));
+        match ARENA.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => fresh,
+            // SAFETY: another thread of this process was faster; what it stored came from `Box::leak` too. Ours is lost, some bytes.
+            Err(theirs) => unsafe { &*theirs },
         }
     }
-    None
+
+    fn free(&self) -> MutexGuard<'_, FreeLists> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Maps fresh memory of the system, locked and left out of core dumps where it lets us.
@@ -215,10 +227,10 @@ mod tests {
         let first = Locked::new([0xAA_u8; 300]);
         let start = first.slot.0;
         drop(first);
-        // SAFETY: regions are never unmapped, and reading raw bytes of one is sound even while another thread reuses the slot
-        // only in so far as no such thread exists here: the 512-byte class is used by this test alone.
+        // SAFETY: regions are never unmapped, and no other thread writes to this slot: its class is used by this test alone.
         let bytes = unsafe { std::slice::from_raw_parts(start.as_ptr(), 300) };
         assert!(bytes.iter().all(|&byte| byte == 0));
+        assert_eq!(Locked::new([0xBB_u8; 300]).slot.0, start, "used again");
     }
 
     #[test]
@@ -242,11 +254,9 @@ mod tests {
         }
         let flags = flags.expect("the mapping is listed");
         assert!(flags.split_whitespace().any(|flag| flag == "dd"), "left out of core dumps: {flags}");
-        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: `limit` is a valid place for the answer.
-        assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) }, 0);
-        if limit.rlim_cur > 1 << 20 {
-            assert!(flags.split_whitespace().any(|flag| flag == "lo"), "locked: {flags}");
-        }
+        let locked = flags.split_whitespace().any(|flag| flag == "lo");
+        // SAFETY: the range is a mapping of ours.
+        let lockable = unsafe { libc::mlock(secret.slot.0.as_ptr().cast(), 64) } == 0;
+        assert_eq!(locked, lockable, "locked where the system lets us: {flags}");
     }
 }

@@ -1,7 +1,8 @@
 //! Sealing and opening values that are in memory, over all cores where they are large.
 
 use std::num::NonZero;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use zeroize::Zeroize;
@@ -9,7 +10,7 @@ use zeroize::Zeroize;
 use crate::chunk::ChunkCipher;
 use crate::header::{HEADER_LEN, PREFIX_LEN, SALT_LEN};
 use crate::primitive::{constant_time_eq, hmac_sha256};
-use crate::{Context, Header, Layout, OpenError, Params, SealError, SealKey, Suite, TAG_LEN, fill_random};
+use crate::{Context, Header, Layout, OpenError, Params, SealError, SealKey, Suite, TAG_LEN, random};
 
 /// A message of at least this length is worth a second core: starting one takes about as long as 256 KiB.
 const PARALLEL_FROM: usize = 2 * 1_024 * 1_024;
@@ -36,26 +37,33 @@ impl SealKey {
         message: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), SealError> {
+        out.clear();
         let salt = self.salt(params, context, message)?;
         seal_under(self, params, context, &salt, message, out)
     }
 
-    /// Replaces the message in `buffer` by its sealed value, without a second buffer. One core; [`SealKey::seal_into`] uses all.
+    /// Replaces the message in `buffer` by its sealed value, without a second buffer if its capacity has room for
+    /// [`Params::sealed_len`]. One core; [`SealKey::seal_into`] uses all.
     ///
     /// # Errors
-    /// As [`SealKey::seal`]; the buffer is then wiped and empty.
+    /// As [`SealKey::seal`]; the buffer is as it was, unless the cryptographic library failed: then it is wiped and empty.
     pub fn seal_in_place(&self, params: Params, context: &Context, buffer: &mut Vec<u8>) -> Result<(), SealError> {
-        let sealed = self.salt(params, context, buffer).and_then(|salt| {
-            let (cipher, header) = ChunkCipher::for_sealing(self, params, context, &salt)?;
-            let message_len = buffer.len();
-            let sealed_len = sealed_len(params, message_len)?;
-            buffer.resize(sealed_len, 0);
-            seal_chunks_in_place(&cipher, buffer, message_len)?;
-            buffer[..HEADER_LEN].copy_from_slice(&header);
-            Ok(())
-        });
-        if sealed.is_err() {
+        let message_len = buffer.len();
+        let sealed_len = sealed_len(params, message_len)?;
+        let salt = self.salt(params, context, buffer)?;
+        let (cipher, header) = ChunkCipher::for_sealing(self, params, context, &salt)?;
+        if buffer.capacity() < sealed_len {
+            // Growing would leave the message behind in memory that is given back.
+            let mut roomy = Vec::with_capacity(sealed_len);
+            roomy.extend_from_slice(buffer);
             buffer.zeroize();
+            *buffer = roomy;
+        }
+        buffer.resize(sealed_len, 0);
+        let sealed = seal_chunks_in_place(&cipher, buffer, message_len);
+        match sealed {
+            Ok(()) => buffer[..HEADER_LEN].copy_from_slice(&header),
+            Err(_) => buffer.zeroize(),
         }
         sealed
     }
@@ -73,16 +81,13 @@ impl SealKey {
     /// Opens a sealed value to a buffer, whose old content is lost and whose memory is used again.
     ///
     /// # Errors
-    /// As [`SealKey::open`]; the buffer is then wiped and empty.
+    /// As [`SealKey::open`]; the buffer is then empty, and wiped if anything had been decrypted to it.
     pub fn open_into(&self, context: &Context, sealed: &[u8], out: &mut Vec<u8>) -> Result<(), OpenError> {
-        let opened = Header::parse(sealed).and_then(|header| {
-            let cipher = ChunkCipher::for_opening(self, context, &header)?;
-            let layout = Layout::claimed(header.params(), sealed.len() as u64)?;
-            // A layout is never longer than the sealed value, which is in memory.
-            set_len(out, usize::try_from(layout.message_len()).map_err(|_| OpenError::Damaged)?);
-            open_chunks(&cipher, &sealed[HEADER_LEN..], out)?;
-            self.check_salt(context, &header, out)
-        });
+        out.clear();
+        let (header, cipher, message_len) = self.examine(context, sealed)?;
+        set_len(out, message_len);
+        let opened = open_chunks(&cipher, &sealed[HEADER_LEN..], out, cores())
+            .and_then(|()| self.check_salt(context, &header, out));
         if opened.is_err() {
             out.zeroize();
         }
@@ -92,14 +97,14 @@ impl SealKey {
     /// Replaces the sealed value in `buffer` by its message, without a second buffer. One core; [`SealKey::open_into`] uses all.
     ///
     /// # Errors
-    /// As [`SealKey::open`]; the buffer is then wiped and empty.
+    /// As [`SealKey::open`]. The buffer is as it was if nothing was decrypted ([`OpenError::CannotOpen`] and what comes before it), so that
+    /// another key can be tried; otherwise it is wiped and empty.
     pub fn open_in_place(&self, context: &Context, buffer: &mut Vec<u8>) -> Result<(), OpenError> {
-        let opened = Header::parse(buffer).and_then(|header| {
-            let cipher = ChunkCipher::for_opening(self, context, &header)?;
-            let layout = Layout::claimed(header.params(), buffer.len() as u64)?;
-            open_chunks_in_place(&cipher, buffer)?;
+        let (header, cipher, message_len) = self.examine(context, buffer)?;
+        let opened = open_chunks_in_place(&cipher, buffer).and_then(|()| {
             // What lies behind the message is the rest of its own last chunk, shifted.
-            buffer.truncate(usize::try_from(layout.message_len()).map_err(|_| OpenError::Damaged)?);
+            buffer[message_len..].zeroize();
+            buffer.truncate(message_len);
             self.check_salt(context, &header, buffer)
         });
         if opened.is_err() {
@@ -108,14 +113,22 @@ impl SealKey {
         opened
     }
 
+    /// Takes every step of opening that comes before the first chunk; returns what is needed for it, and the message's length.
+    fn examine(&self, context: &Context, sealed: &[u8]) -> Result<(Header, ChunkCipher, usize), OpenError> {
+        let header = Header::parse(sealed)?;
+        let cipher = ChunkCipher::for_opening(self, context, &header)?;
+        let layout = Layout::claimed(header.params(), sealed.len() as u64)?;
+        // No message is longer than its sealed value, which is in memory.
+        let message_len = usize::try_from(layout.message_len()).map_err(|_| OpenError::Damaged)?;
+        Ok((header, cipher, message_len))
+    }
+
     /// Draws a salt, or derives it from the message for the deterministic suite.
     fn salt(&self, params: Params, context: &Context, message: &[u8]) -> Result<[u8; SALT_LEN], SealError> {
         if params.suite == Suite::Aes256Deterministic {
             return self.derived_salt(&Header::prefix(params, self.id()), context, message);
         }
-        let mut salt = [0; SALT_LEN];
-        fill_random(&mut salt)?;
-        Ok(salt)
+        random::salt()
     }
 
     fn derived_salt(
@@ -154,10 +167,10 @@ pub(crate) fn seal_under(
         set_len(out, len);
         let (start, chunks) = out.split_at_mut(HEADER_LEN);
         start.copy_from_slice(&header);
-        seal_chunks(&cipher, message, chunks)
+        seal_chunks(&cipher, message, chunks, cores())
     });
     if sealed.is_err() {
-        out.clear();
+        out.zeroize();
     }
     sealed
 }
@@ -183,7 +196,7 @@ struct Share<'a> {
     stored: &'a mut [u8],
 }
 
-fn seal_chunks(cipher: &ChunkCipher, message: &[u8], stored: &mut [u8]) -> Result<(), SealError> {
+fn seal_chunks(cipher: &ChunkCipher, message: &[u8], stored: &mut [u8], cores: usize) -> Result<(), SealError> {
     let size = cipher.params().chunk_size;
     let last = last_index(message.len(), size.bytes());
     let seal = |share: Share<'_>| {
@@ -195,7 +208,7 @@ fn seal_chunks(cipher: &ChunkCipher, message: &[u8], stored: &mut [u8]) -> Resul
             .zip(pairs)
             .try_for_each(|(index, (chunk, out))| cipher.seal(index as u64, index == last, chunk, out))
     };
-    let per_core = chunks_per_core(message.len(), size.bytes());
+    let per_core = chunks_per_core(message.len(), size.bytes(), cores);
     if per_core > last {
         return seal(Share { first: 0, message, stored });
     }
@@ -203,7 +216,7 @@ fn seal_chunks(cipher: &ChunkCipher, message: &[u8], stored: &mut [u8]) -> Resul
     on_all_cores(shares.enumerate().map(|(n, (message, stored))| Share { first: n * per_core, message, stored }), seal)
 }
 
-fn open_chunks(cipher: &ChunkCipher, stored: &[u8], message: &mut [u8]) -> Result<(), OpenError> {
+fn open_chunks(cipher: &ChunkCipher, stored: &[u8], message: &mut [u8], cores: usize) -> Result<(), OpenError> {
     struct Share<'a> {
         first: usize,
         stored: &'a [u8],
@@ -220,7 +233,7 @@ fn open_chunks(cipher: &ChunkCipher, stored: &[u8], message: &mut [u8]) -> Resul
             .zip(pairs)
             .try_for_each(|(index, (chunk, out))| cipher.open(index as u64, index == last, chunk, out))
     };
-    let per_core = chunks_per_core(message.len(), size.bytes());
+    let per_core = chunks_per_core(message.len(), size.bytes(), cores);
     if per_core > last {
         return open(Share { first: 0, stored, message });
     }
@@ -265,32 +278,100 @@ fn last_index(message_len: usize, chunk_len: usize) -> usize {
 }
 
 /// How many chunks each core gets; all of them if more cores would not pay.
-fn chunks_per_core(message_len: usize, chunk_len: usize) -> usize {
-    static CORES: OnceLock<usize> = OnceLock::new();
+fn chunks_per_core(message_len: usize, chunk_len: usize, cores: usize) -> usize {
     let chunks = message_len.div_ceil(chunk_len).max(1);
     if message_len < PARALLEL_FROM {
         return chunks;
     }
-    let cores = *CORES.get_or_init(|| thread::available_parallelism().map_or(1, NonZero::get));
-    chunks.div_ceil(cores.min(message_len / (PARALLEL_FROM / 2)))
+    chunks.div_ceil(cores.clamp(1, message_len / (PARALLEL_FROM / 2)))
 }
 
-/// Works on every share at once: the first here, the others each on a thread of its own.
+/// How many cores this process may use; asked of the system once.
+fn cores() -> usize {
+    static CORES: AtomicUsize = AtomicUsize::new(0);
+    match CORES.load(Ordering::Relaxed) {
+        0 => {
+            let cores = thread::available_parallelism().map_or(1, NonZero::get);
+            CORES.store(cores, Ordering::Relaxed);
+            cores
+        }
+        cores => cores,
+    }
+}
+
+/// Works on every share at once, this thread and one more for each other share.
 ///
-/// Threads are started anew each time: a pool would not survive a fork. Where none can be started, the work is done here.
+/// Threads are started anew each time: a pool would not survive a fork. Whoever is free takes the next share, so that where the
+/// system starts no thread, this one does all the work.
 fn on_all_cores<S: Send, E: Send>(
     shares: impl Iterator<Item = S>,
     work: impl Fn(S) -> Result<(), E> + Sync,
 ) -> Result<(), E> {
-    let mut shares = shares.collect::<Vec<_>>().into_iter();
-    let here = shares.next();
+    let shares = Mutex::new(shares.collect::<Vec<_>>().into_iter());
+    let next = || shares.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let drain = || std::iter::from_fn(next).try_for_each(&work);
+    let others = shares.lock().unwrap_or_else(PoisonError::into_inner).len().saturating_sub(1);
     thread::scope(|scope| {
-        let work = &work;
-        let others: Vec<_> = shares.map(|share| scope.spawn(move || work(share))).collect();
-        let done = here.map_or(Ok(()), work);
-        others.into_iter().fold(done, |done, other| match other.join() {
+        let started: Vec<_> =
+            (0..others).map_while(|_| thread::Builder::new().spawn_scoped(scope, drain).ok()).collect();
+        let done = drain();
+        started.into_iter().fold(done, |done, other| match other.join() {
             Ok(result) => done.and(result),
             Err(panic) => std::panic::resume_unwind(panic),
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ChunkSize, KeyVersionId, ProjectId};
+
+    /// Any number of cores gives the same bytes, and finds damage wherever it lies.
+    #[test]
+    fn shares_of_every_shape_are_sealed_and_opened_alike() {
+        let key = SealKey::new(KeyVersionId([2; 8]), &[1; 32]).unwrap();
+        let context = Context::user(&ProjectId([4; 32])).build().unwrap();
+        for len in [PARALLEL_FROM - 1, PARALLEL_FROM, PARALLEL_FROM + 1, 3 * PARALLEL_FROM + 12_345] {
+            for log2 in [12, 16, 21, 24] {
+                let chunk_size = ChunkSize::from_log2(log2).unwrap();
+                let params = Params { suite: Suite::Aes256Gcm, chunk_size };
+                let (cipher, _) = ChunkCipher::for_sealing(&key, params, &context, &[3; SALT_LEN]).unwrap();
+                // Consecutive chunks of any size differ: their length is no multiple of 65,521.
+                let message: Vec<u8> = (0..len).map(|at: usize| (at % 65_521).to_le_bytes()[0]).collect();
+                let stored_len = sealed_len(params, len).unwrap() - HEADER_LEN;
+                let mut expected = vec![0; stored_len];
+                seal_chunks(&cipher, &message, &mut expected, 1).unwrap();
+                for cores in [2, 3, 7, 64] {
+                    let mut stored = vec![0; stored_len];
+                    seal_chunks(&cipher, &message, &mut stored, cores).unwrap();
+                    assert!(stored == expected, "{len} bytes in chunks of 2^{log2} on {cores} cores");
+                    let mut opened = vec![0; len];
+                    open_chunks(&cipher, &stored, &mut opened, cores).unwrap();
+                    assert!(opened == message);
+                    for at in [0, stored_len / 2, stored_len - 1] {
+                        stored[at] ^= 1;
+                        assert_eq!(open_chunks(&cipher, &stored, &mut opened, cores), Err(OpenError::Damaged));
+                        stored[at] ^= 1;
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_share_is_worked_on_once() {
+        let done = Mutex::new(Vec::new());
+        let worked = on_all_cores(0..20, |share| {
+            done.lock().unwrap().push(share);
+            if share == 13 { Err(share) } else { Ok(()) }
+        });
+        assert_eq!(worked, Err(13));
+        let mut done = done.into_inner().unwrap();
+        done.sort_unstable();
+        done.dedup();
+        assert!(done.contains(&13));
+        assert_eq!(on_all_cores(0..20, |_| Ok::<(), ()>(())), Ok(()));
+        assert_eq!(on_all_cores(0..0, |_: i32| Err::<(), ()>(())), Ok(()));
+    }
 }

@@ -36,6 +36,7 @@ impl Params {
 
 /// The algorithms of a sealed value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 #[repr(u8)]
 pub enum Suite {
     /// AES-256-GCM (NIST SP 800-38D). The default.
@@ -51,7 +52,8 @@ pub enum Suite {
     /// AES-256-GCM with a salt derived from the message: equal messages under equal key versions and contexts seal to equal bytes.
     ///
     /// # Security
-    /// Whoever sees two sealed values learns whether their messages are equal. Look-up by equality ends at a rotation.
+    /// Whoever sees two sealed values learns whether their messages are equal, and whoever can have messages sealed in a context can
+    /// confirm guesses at what was sealed there. Look-up by equality ends at a rotation.
     Aes256Deterministic = 4,
 }
 

@@ -7,7 +7,9 @@ use zeroize::Zeroize;
 use crate::{SealError, Secret};
 
 pub(crate) const NONCE_LEN: usize = 12;
-pub(crate) const PRK_LEN: usize = 32;
+
+/// What HKDF-Extract makes of key material.
+pub(crate) type Prk = Secret<32>;
 
 /// Returns the SHA-256 digest (FIPS 180-4) of `bytes`.
 #[must_use]
@@ -25,9 +27,13 @@ pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
 
 /// Derives 32 bytes for one purpose: HKDF-SHA256 (RFC 5869) with `label` as salt and `info` as info.
 ///
+/// # Security
+/// `label` is a constant of the format that derives, at most 64 printable ASCII characters, and no other format's: a longer one
+/// would be hashed, and one that ends in zero bytes would equal the one without (HMAC pads its key so).
+///
 /// # Errors
 /// [`SealError::Library`] if the cryptographic library fails.
-pub fn derive(secret: &[u8], label: &str, info: &[u8]) -> Result<Secret<32>, SealError> {
+pub fn derive(secret: &[u8], label: &'static str, info: &[u8]) -> Result<Secret<32>, SealError> {
     let prk = extract(label.as_bytes(), secret);
     let mut result = Ok(());
     let derived = Secret::build(|out| result = expand(&prk, &[info], out));
@@ -35,22 +41,35 @@ pub fn derive(secret: &[u8], label: &str, info: &[u8]) -> Result<Secret<32>, Sea
 }
 
 /// HKDF-Extract with SHA-256. By RFC 5869 §2.2 it is HMAC with the salt as key.
-pub(crate) fn extract(salt: &[u8], material: &[u8]) -> hkdf::Prk {
-    let mut prk = [0; PRK_LEN];
-    prk.copy_from_slice(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, salt), material).as_ref());
-    let prepared = hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, &prk);
-    prk.zeroize();
-    prepared
+pub(crate) fn extract(salt: &[u8], material: &[u8]) -> Prk {
+    /// Keeps the frame, in which the library leaves a copy of its result, below that of the caller.
+    #[inline(never)]
+    fn sign(salt: &[u8], material: &[u8], out: &mut [u8; 32]) {
+        out.copy_from_slice(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, salt), material).as_ref());
+    }
+    let prk = Secret::build(|out| sign(salt, material, out));
+    wipe_stack_below();
+    prk
+}
+
+/// Overwrites the part of the stack that a call which has just returned may have used.
+#[inline(never)]
+fn wipe_stack_below() {
+    let mut frame = [0_u8; 4_096];
+    frame.zeroize();
+    std::hint::black_box(&frame);
 }
 
 /// HKDF-Expand with SHA-256 (RFC 5869 §2.3), at most 255 × 32 bytes.
-pub(crate) fn expand(prk: &hkdf::Prk, info: &[&[u8]], out: &mut [u8]) -> Result<(), SealError> {
+pub(crate) fn expand(prk: &Prk, info: &[&[u8]], out: &mut [u8]) -> Result<(), SealError> {
     struct Length(usize);
     impl hkdf::KeyType for Length {
         fn len(&self) -> usize {
             self.0
         }
     }
+    // Wiped by the library when it goes out of scope.
+    let prk = hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, prk.expose());
     prk.expand(info, Length(out.len())).and_then(|okm| okm.fill(out)).map_err(|_| SealError::Library)
 }
 

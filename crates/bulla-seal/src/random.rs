@@ -6,10 +6,9 @@ use aws_lc_rs::rand;
 use zeroize::Zeroize;
 
 use crate::SealError;
+use crate::header::SALT_LEN;
 use crate::locked::ForkWipedPage;
 
-/// Longest request that is served from the buffer, in bytes.
-const MAX_BUFFERED: usize = 64;
 /// The first bytes of the page say whether the rest is filled; the kernel zeroes them at a fork along with the rest.
 const FILLED: u8 = 1;
 const START: usize = 8;
@@ -20,24 +19,28 @@ thread_local! {
 
 /// Fills `out` with bytes from the cryptographically secure generator of aws-lc, seeded by the system.
 ///
-/// Short requests are served from a buffer, one a thread, which lies in locked memory and which the kernel wipes in a forked
-/// child. Where the kernel cannot do that, nothing is buffered.
-///
 /// # Errors
 /// [`SealError::Random`] if the generator fails.
 pub fn fill_random(out: &mut [u8]) -> Result<(), SealError> {
-    if out.len() > MAX_BUFFERED {
-        return system(out);
-    }
+    rand::fill(out).map_err(|_| SealError::Random)
+}
+
+/// Draws a salt.
+///
+/// Salts come from a buffer, one a thread, which lies in locked memory and which the kernel wipes in a forked child; keys and ids
+/// never do. Where the kernel cannot wipe it, nothing is buffered.
+pub(crate) fn salt() -> Result<[u8; SALT_LEN], SealError> {
+    let mut salt = [0; SALT_LEN];
     // The buffer is out of reach while a thread ends.
     let served = BUFFER.try_with(|buffer| match buffer.try_borrow_mut().as_deref_mut() {
-        Ok(Some(buffer)) => Some(buffer.serve(out)),
+        Ok(Some(buffer)) => Some(buffer.serve(&mut salt)),
         _ => None,
     });
     match served {
-        Ok(Some(result)) => result,
-        _ => system(out),
+        Ok(Some(result)) => result?,
+        _ => fill_random(&mut salt)?,
     }
+    Ok(salt)
 }
 
 struct Buffer {
@@ -64,15 +67,11 @@ impl Buffer {
     fn refill(&mut self) -> Result<(), SealError> {
         let bytes = self.page.bytes();
         bytes[0] = 0;
-        system(&mut bytes[START..])?;
+        fill_random(&mut bytes[START..])?;
         bytes[0] = FILLED;
         self.used = START;
         Ok(())
     }
-}
-
-fn system(out: &mut [u8]) -> Result<(), SealError> {
-    rand::fill(out).map_err(|_| SealError::Random)
 }
 
 #[cfg(test)]
@@ -85,9 +84,7 @@ mod tests {
     fn nothing_repeats_over_many_refills() {
         let mut seen = HashSet::new();
         for _ in 0..10_000 {
-            let mut salt = [0; 24];
-            fill_random(&mut salt).unwrap();
-            assert!(seen.insert(salt));
+            assert!(seen.insert(salt().unwrap()));
         }
     }
 

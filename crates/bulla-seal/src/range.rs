@@ -3,7 +3,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use zeroize::Zeroizing;
 
-use crate::header::{HEADER_LEN, invalid_data};
+use crate::header::{HEADER_LEN, invalid_data, not_an_end};
 use crate::{ChunkOpener, Context, Header, Layout, OpenError, SealKey, TAG_LEN};
 
 /// Reads any range of the message of a sealed value that lies in a file, opening only the chunks it needs.
@@ -45,7 +45,7 @@ impl<R: Read + Seek> RangeReader<R> {
         let mut stored = vec![0; size.stored()];
         let last_len = chunk_len(&last);
         inner.seek(SeekFrom::Start(last.start))?;
-        inner.read_exact(&mut stored[..last_len])?;
+        inner.read_exact(&mut stored[..last_len]).map_err(not_an_end)?;
         let layout = opener.verify_end(sealed_len, &stored[..last_len]).map_err(invalid_data)?;
         let chunk = Zeroizing::new(Vec::with_capacity(size.bytes()));
         Ok(Self { inner, opener, layout, chunk_len: size.bytes() as u64, position: 0, chunk, index: None, stored })
@@ -65,7 +65,7 @@ impl<R: Read + Seek> RangeReader<R> {
         let range = self.layout.chunk(index).ok_or_else(|| invalid_data(OpenError::Damaged))?;
         let len = chunk_len(&range);
         self.inner.seek(SeekFrom::Start(range.start))?;
-        self.inner.read_exact(&mut self.stored[..len])?;
+        self.inner.read_exact(&mut self.stored[..len]).map_err(not_an_end)?;
         self.chunk.resize(len - TAG_LEN, 0);
         self.opener.open(&self.layout, index, &self.stored[..len], &mut self.chunk).map_err(invalid_data)?;
         self.index = Some(index);

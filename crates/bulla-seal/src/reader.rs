@@ -7,20 +7,75 @@ use crate::chunk::ChunkCipher;
 use crate::header::{invalid_data, read_up_to};
 use crate::{Context, Header, MAX_MESSAGE_LEN, OpenError, SealKey, Suite, TAG_LEN};
 
-/// Opens a sealed value that is read from a stream, and releases each chunk once it has verified.
+/// A sealed value at the start of a stream, of which the header has been read: it says which key version is needed.
+pub struct SealedStream<R: Read> {
+    header: Header,
+    start: [u8; TAG_LEN],
+    inner: R,
+}
+
+impl<R: Read> SealedStream<R> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// An error of kind [`io::ErrorKind::InvalidData`] that wraps an [`OpenError`], or one of the stream.
+    pub fn new(mut inner: R) -> io::Result<Self> {
+        let (header, start) = Header::read(&mut inner)?;
+        if header.params().suite == Suite::Aes256Deterministic {
+            return Err(invalid_data(OpenError::OneShotOnly));
+        }
+        Ok(Self { header, start, inner })
+    }
+
+    /// Returns the header.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Checks the key and the context, after which the message can be read.
+    ///
+    /// # Errors
+    /// [`OpenError::UnknownVersion`] if the header names another key version, [`OpenError::CannotOpen`] if key or context are wrong.
+    pub fn open(self, key: &SealKey, context: &Context) -> Result<OpenReader<R>, OpenError> {
+        let cipher = ChunkCipher::for_opening(key, context, &self.header)?;
+        // Only now is the chunk size worth believing.
+        let mut chunk = Zeroizing::new(vec![0; self.header.params().chunk_size.stored()]);
+        chunk[..TAG_LEN].copy_from_slice(&self.start);
+        Ok(OpenReader {
+            inner: self.inner,
+            cipher,
+            chunk,
+            stored: TAG_LEN,
+            ahead: None,
+            at: 0,
+            len: 0,
+            index: 0,
+            released: 0,
+            state: State::Reading,
+        })
+    }
+}
+
+impl<R: Read> fmt::Debug for SealedStream<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealedStream").field("header", &self.header).finish_non_exhaustive()
+    }
+}
+
+/// Opens a sealed value that is read from a stream ([`SealedStream::open`]), and releases each chunk once it has verified.
 ///
 /// # Security
 /// What was read is authentic, but only the end says that it was all: a value that was cut short or altered later on ends in
 /// an error of kind [`io::ErrorKind::InvalidData`], which wraps an [`OpenError`]. Do not act on a part before the end was reached.
 pub struct OpenReader<R: Read> {
-    header: Header,
     inner: R,
-    cipher: Option<ChunkCipher>,
-    /// The next chunk as stored, which may be the last.
-    stored: Zeroizing<Vec<u8>>,
-    stored_len: usize,
-    /// The chunk that is being released.
-    message: Zeroizing<Vec<u8>>,
+    cipher: ChunkCipher,
+    /// One chunk: first as it is stored, then, opened in place, as it is released.
+    chunk: Zeroizing<Vec<u8>>,
+    /// How many stored bytes of the next chunk have come. None while a chunk is being released.
+    stored: usize,
+    /// The first byte behind the chunk that is being released.
+    ahead: Option<u8>,
     at: usize,
     len: usize,
     index: u64,
@@ -36,70 +91,29 @@ enum State {
 }
 
 impl<R: Read> OpenReader<R> {
-    /// Reads the header, which says what key version is needed.
-    ///
-    /// # Errors
-    /// An error of kind [`io::ErrorKind::InvalidData`] that wraps an [`OpenError`], or one of the stream.
-    pub fn new(mut inner: R) -> io::Result<Self> {
-        let (header, start) = Header::read(&mut inner)?;
-        if header.params().suite == Suite::Aes256Deterministic {
-            return Err(invalid_data(OpenError::OneShotOnly));
-        }
-        let size = header.params().chunk_size;
-        let mut stored = Zeroizing::new(vec![0; size.stored()]);
-        stored[..TAG_LEN].copy_from_slice(&start);
-        let message = Zeroizing::new(vec![0; size.stored()]);
-        let state = State::Reading;
-        let stored_len = TAG_LEN;
-        Ok(Self {
-            header,
-            inner,
-            cipher: None,
-            stored,
-            stored_len,
-            message,
-            at: 0,
-            len: 0,
-            index: 0,
-            released: 0,
-            state,
-        })
-    }
-
-    /// Returns the header.
-    pub fn header(&self) -> &Header {
-        &self.header
-    }
-
-    /// Checks the key and the context, after which the message can be read.
-    ///
-    /// # Errors
-    /// [`OpenError::UnknownVersion`] if the header names another key version, [`OpenError::CannotOpen`] if key or context are wrong.
-    pub fn open(mut self, key: &SealKey, context: &Context) -> Result<Self, OpenError> {
-        self.cipher = Some(ChunkCipher::for_opening(key, context, &self.header)?);
-        Ok(self)
-    }
-
-    /// Opens the next chunk; `false` at the end of the message.
-    fn advance(&mut self) -> io::Result<bool> {
+    /// Opens the next chunk, if there is one. An error of the stream itself loses nothing: reading can go on behind it.
+    fn advance(&mut self) -> io::Result<()> {
         match self.state {
             State::Reading => {}
-            State::Ended => return Ok(false),
+            State::Ended => return Ok(()),
             State::Failed(error) => return Err(invalid_data(error)),
         }
-        // An error of the stream itself leaves the state as it is: what was read is kept, and reading can go on.
-        let room = &mut self.stored[self.stored_len..];
-        self.stored_len += read_up_to(&mut self.inner, room)?;
-        // Only a chunk that is followed by nothing is the last: look one byte ahead, kept behind the message buffer's end.
-        let mut ahead = [0; 1];
-        let full = self.stored_len == self.stored.len();
-        let followed = full && read_up_to(&mut self.inner, &mut ahead)? == 1;
-        match self.open_stored(!followed) {
+        if let Some(first) = self.ahead.take() {
+            self.chunk[0] = first;
+            self.stored = 1;
+        }
+        read_up_to(&mut self.inner, &mut self.chunk, &mut self.stored)?;
+        // Only a chunk that nothing follows is the last.
+        let (mut ahead, mut followed) = ([0; 1], 0);
+        if self.stored == self.chunk.len() {
+            read_up_to(&mut self.inner, &mut ahead, &mut followed)?;
+        }
+        self.ahead = (followed == 1).then_some(ahead[0]);
+        let last = self.ahead.is_none();
+        match self.open_stored(last) {
             Ok(()) => {
-                self.stored[0] = ahead[0];
-                self.stored_len = usize::from(followed);
-                self.state = if followed { State::Reading } else { State::Ended };
-                Ok(self.len > 0)
+                self.state = if last { State::Ended } else { State::Reading };
+                Ok(())
             }
             Err(error) => {
                 self.state = State::Failed(error);
@@ -109,15 +123,14 @@ impl<R: Read> OpenReader<R> {
     }
 
     fn open_stored(&mut self, last: bool) -> Result<(), OpenError> {
-        let cipher = self.cipher.as_ref().ok_or(OpenError::CannotOpen)?;
-        let len = self.stored_len.checked_sub(TAG_LEN).ok_or(OpenError::Damaged)?;
-        self.released += len as u64;
+        let len = self.stored.checked_sub(TAG_LEN).ok_or(OpenError::Damaged)?;
+        self.released = self.released.saturating_add(len as u64);
         if (len == 0 && self.index > 0) || self.released > MAX_MESSAGE_LEN {
             return Err(OpenError::Damaged);
         }
-        cipher.open(self.index, last, &self.stored[..self.stored_len], &mut self.message[..len])?;
+        self.cipher.open_in_place(self.index, last, &mut self.chunk[..self.stored])?;
         self.index += 1;
-        self.at = 0;
+        self.stored = 0;
         self.len = len;
         Ok(())
     }
@@ -130,11 +143,11 @@ impl<R: Read> BufRead for OpenReader<R> {
             self.len = 0;
             self.advance()?;
         }
-        Ok(&self.message[self.at..self.len])
+        Ok(&self.chunk[self.at..self.len])
     }
 
     fn consume(&mut self, amount: usize) {
-        self.at = (self.at + amount).min(self.len);
+        self.at = self.at.saturating_add(amount).min(self.len);
     }
 }
 
@@ -153,6 +166,6 @@ impl<R: Read> Read for OpenReader<R> {
 
 impl<R: Read> fmt::Debug for OpenReader<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OpenReader").field("header", &self.header).finish_non_exhaustive()
+        f.debug_struct("OpenReader").field("cipher", &self.cipher).finish_non_exhaustive()
     }
 }

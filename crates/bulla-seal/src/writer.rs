@@ -12,7 +12,7 @@ use crate::{Context, Params, SealError, SealKey, StreamSealer, TAG_LEN};
 /// # Examples
 /// ```
 /// use std::io::{Read, Write};
-/// use bulla_seal::{Context, KeyVersionId, OpenReader, Params, ProjectId, SealKey, SealWriter, Secret};
+/// use bulla_seal::{Context, KeyVersionId, Params, ProjectId, SealKey, SealWriter, SealedStream, Secret};
 ///
 /// let key = SealKey::new(KeyVersionId::random()?, Secret::<32>::random()?.expose())?;
 /// let context = Context::user(&ProjectId([7; 32])).text("file", "report").build()?;
@@ -22,7 +22,7 @@ use crate::{Context, Params, SealError, SealKey, StreamSealer, TAG_LEN};
 /// let sealed = writer.finish()?;
 ///
 /// let mut message = String::new();
-/// OpenReader::new(sealed.as_slice())?.open(&key, &context)?.read_to_string(&mut message)?;
+/// SealedStream::new(sealed.as_slice())?.open(&key, &context)?.read_to_string(&mut message)?;
 /// assert_eq!(message, "a long report");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -58,20 +58,34 @@ impl<W: Write> SealWriter<W> {
     }
 
     fn write_chunk(&mut self, last: bool) -> io::Result<()> {
-        if self.failed {
-            return Err(io::Error::other("an earlier write of this sealed value failed"));
-        }
-        // Reset below once everything went well.
-        self.failed = true;
-        if !self.started {
-            self.inner.write_all(self.sealer.header())?;
-            self.started = true;
-        }
+        self.begin()?;
         let stored = &mut self.chunk[..self.filled + TAG_LEN];
         self.sealer.seal_next(last, stored).map_err(io::Error::other)?;
         self.inner.write_all(stored)?;
         self.filled = 0;
         self.failed = false;
+        Ok(())
+    }
+
+    /// Seals one full chunk, not the last, straight from the caller's bytes.
+    fn write_through(&mut self, chunk: &[u8]) -> io::Result<()> {
+        self.begin()?;
+        self.sealer.seal_next_to(false, chunk, &mut self.chunk).map_err(io::Error::other)?;
+        self.inner.write_all(&self.chunk)?;
+        self.failed = false;
+        Ok(())
+    }
+
+    /// Writes the header if this is the first chunk, and marks the writer as failed until the chunk is written whole.
+    fn begin(&mut self) -> io::Result<()> {
+        if self.failed {
+            return Err(io::Error::other("an earlier write of this sealed value failed"));
+        }
+        self.failed = true;
+        if !self.started {
+            self.inner.write_all(self.sealer.header())?;
+            self.started = true;
+        }
         Ok(())
     }
 }
@@ -82,6 +96,10 @@ impl<W: Write> Write for SealWriter<W> {
         // A full chunk waits for the next byte: only then is it known not to be the last.
         if self.filled == size && !bytes.is_empty() {
             self.write_chunk(false)?;
+        }
+        if self.filled == 0 && bytes.len() > size {
+            self.write_through(&bytes[..size])?;
+            return Ok(size);
         }
         let taken = bytes.len().min(size - self.filled);
         self.chunk[self.filled..self.filled + taken].copy_from_slice(&bytes[..taken]);

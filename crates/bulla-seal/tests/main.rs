@@ -8,6 +8,7 @@
 )]
 
 mod allocations;
+mod chunks;
 mod fork;
 mod parallel;
 mod properties;
@@ -32,7 +33,7 @@ fn small_chunks(suite: Suite) -> Params {
     Params { suite, chunk_size: bulla_seal::ChunkSize::MIN }
 }
 
-/// A message in which no two chunks are alike.
+/// A message in which no chunk is like its neighbours, as the second implementation makes it.
 fn message(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at % 251) as u8).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Seek, SeekFrom, Write};
 
-use bulla_seal::{OpenError, OpenReader, Params, RangeReader, SealWriter, Suite, danger};
+use bulla_seal::{OpenError, Params, RangeReader, SealWriter, SealedStream, Suite, danger};
 
 use super::{SUITES, context, key, message};
 
@@ -78,7 +78,7 @@ fn ranges_open_only_what_they_need() {
     assert_eq!(reader.read(&mut [0; 1]).unwrap(), 0);
 
     let mut all = Vec::new();
-    let error = OpenReader::new(sealed.as_slice()).unwrap().open(&key(), &context()).unwrap().read_to_end(&mut all);
+    let error = SealedStream::new(sealed.as_slice()).unwrap().open(&key(), &context()).unwrap().read_to_end(&mut all);
     assert!(error.is_err());
     assert!(all == message[..65_536], "the stream released what had verified, and no more");
 }

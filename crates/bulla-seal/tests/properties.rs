@@ -35,7 +35,7 @@ proptest! {
         prop_assert!(key.open(&context(row), &altered).is_err());
         let mut buffer = altered.clone();
         prop_assert!(key.open_in_place(&context(row), &mut buffer).is_err());
-        prop_assert!(buffer.is_empty());
+        prop_assert!(buffer.is_empty() || buffer == altered, "nothing half opened is left");
         prop_assert!(key.open(&context(row), &sealed[..flip.index(sealed.len())]).is_err());
     }
 

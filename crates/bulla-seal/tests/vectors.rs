@@ -5,7 +5,7 @@ use std::io::{self, Cursor, Read};
 use std::path::Path;
 
 use bulla_seal::{
-    Context, KeyVersionId, OpenError, OpenReader, Params, ProjectId, RangeReader, SealKey, Suite, danger, text,
+    Context, KeyVersionId, OpenError, Params, ProjectId, RangeReader, SealKey, SealedStream, Suite, danger, text,
 };
 use data_encoding::{BASE64, HEXLOWER};
 use serde_json::Value;
@@ -103,7 +103,7 @@ impl Vector {
 
     fn stream(&self, sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
         let mut message = Vec::new();
-        let mut reader = OpenReader::new(Dribble(sealed)).map_err(open_error)?.open(&self.key, &self.context)?;
+        let mut reader = SealedStream::new(Dribble(sealed)).map_err(open_error)?.open(&self.key, &self.context)?;
         reader.read_to_end(&mut message).map_err(open_error)?;
         Ok(message)
     }
