@@ -1,0 +1,388 @@
+//! Documents: small values with revisions, compare-and-swap and listing.
+
+use std::{borrow::Borrow, collections::HashSet, fmt};
+
+use async_trait::async_trait;
+
+use crate::{BackendError, Result};
+
+/// Longest document key, in bytes. The tightest remote engine (a PostgreSQL B-tree page) takes 2,704.
+pub const MAX_KEY_LEN: usize = 2_304;
+/// Largest document, in bytes: a 64 KiB value with its entry and seal, and room to spare.
+pub const MAX_DOCUMENT_LEN: usize = 128 * 1024;
+/// Most writes in one [`Documents::commit`].
+pub const MAX_COMMIT_WRITES: usize = 64;
+/// Most bytes of values in one [`Documents::commit`].
+pub const MAX_COMMIT_BYTES: usize = 1024 * 1024;
+/// Most documents in one [`Page`].
+pub const MAX_PAGE_DOCUMENTS: usize = 1_000;
+/// A page ends early once its values pass this many bytes.
+pub const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// One database of documents.
+///
+/// Every write is atomic. A write that returned `Ok` to a [`Durability::Durable`] collection survives a kill and a power cut; one that
+/// returned an error may have happened or not, but never in part. Revisions decide races: a caller reads a document, and writes it back
+/// expecting the revision that it read.
+#[async_trait]
+pub trait Documents: Send + Sync + fmt::Debug {
+    /// Reports what this driver can do beyond the required operations.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Reads one document, or `None` where there is none.
+    ///
+    /// # Errors
+    /// Fails if the storage cannot be read; "not there" is never reported for "could not look".
+    async fn get(&self, collection: Collection, key: &DocumentKey) -> Result<Option<Document>>;
+
+    /// Writes one document if `expected` holds, and returns its new revision.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if `expected` does not hold; [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput)
+    /// if the value is longer than [`MAX_DOCUMENT_LEN`].
+    async fn put(
+        &self,
+        collection: Collection,
+        key: &DocumentKey,
+        value: &[u8],
+        expected: Expected,
+    ) -> Result<Revision>;
+
+    /// Deletes one document if `expected` holds; says whether there was one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if `expected` does not hold.
+    async fn delete(&self, collection: Collection, key: &DocumentKey, expected: Expected) -> Result<bool>;
+
+    /// Lists one page of the documents whose key begins with `query.prefix`, in bytewise order of keys.
+    ///
+    /// A listing of several pages is no snapshot: what is written meanwhile may be seen or not; what stands throughout is
+    /// seen exactly once.
+    ///
+    /// # Errors
+    /// Fails if the storage cannot be read.
+    async fn list(&self, collection: Collection, query: &ListQuery) -> Result<Page>;
+
+    /// Applies several writes, all or none, and returns the new revision of each put (`None` for other writes), in order.
+    ///
+    /// The commit is as durable as the most durable collection in it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) unless [`Capabilities::commit`] is declared;
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if any expectation does not hold; [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput)
+    /// if it is empty, names a document twice, or passes [`MAX_COMMIT_WRITES`], [`MAX_COMMIT_BYTES`] or, in one value,
+    /// [`MAX_DOCUMENT_LEN`].
+    async fn commit(&self, writes: &[Write]) -> Result<Vec<Option<Revision>>> {
+        let _ = writes;
+        Err(BackendError::unsupported("commit", "this backend changes one document at a time"))
+    }
+
+    /// Reads a mark that differs from an earlier one if the collection may have changed since, by whichever process.
+    ///
+    /// A hint that saves re-listing: different marks may stand for no change; equal marks stand for none that the driver has seen.
+    /// `None` unless [`Capabilities::watch`] is declared.
+    ///
+    /// # Errors
+    /// Fails if the storage cannot be read.
+    async fn change_mark(&self, collection: Collection) -> Result<Option<ChangeMark>> {
+        let _ = collection;
+        Ok(None)
+    }
+}
+
+/// What a driver can do beyond the required operations. Callers are correct without any of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Capabilities {
+    /// Several documents in one atomic [`Documents::commit`].
+    pub commit: bool,
+    /// Meaningful [`Documents::change_mark`]s.
+    pub watch: bool,
+    /// What it holds outlives the process.
+    pub persistent: bool,
+    /// Several processes may use it at once.
+    pub multi_process: bool,
+}
+
+/// When a write that returned is safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Durability {
+    /// It survives the process; a power cut may undo the newest writes, in whole and in order. For what can be recomputed.
+    Cache,
+    /// It survives a power cut.
+    Durable,
+}
+
+/// A named set of documents within a database, and how durably this caller writes to it.
+///
+/// The name alone identifies the set; two collections of one name and different durability see the same documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Collection {
+    name: &'static str,
+    durability: Durability,
+}
+
+impl Collection {
+    /// Names a collection: 1 to 32 of `a`–`z`, `0`–`9` and `_`, beginning with a letter.
+    ///
+    /// # Panics
+    /// Panics, at compile time where used for a constant, if the name is not of that form.
+    #[must_use]
+    pub const fn new(name: &'static str, durability: Durability) -> Self {
+        let bytes = name.as_bytes();
+        assert!(!bytes.is_empty() && bytes.len() <= 32 && bytes[0].is_ascii_lowercase(), "collection name");
+        let mut at = 0;
+        while at < bytes.len() {
+            assert!(
+                bytes[at].is_ascii_lowercase() || bytes[at].is_ascii_digit() || bytes[at] == b'_',
+                "collection name"
+            );
+            at += 1;
+        }
+        Self { name, durability }
+    }
+
+    /// Returns the same set of documents, written with another durability.
+    #[must_use]
+    pub const fn with_durability(self, durability: Durability) -> Self {
+        Self { durability, ..self }
+    }
+
+    /// Returns the name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Returns how durably writes are made.
+    #[must_use]
+    pub const fn durability(&self) -> Durability {
+        self.durability
+    }
+}
+
+/// Key of a document: 1 to [`MAX_KEY_LEN`] bytes of any value.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DocumentKey(Box<[u8]>);
+
+impl DocumentKey {
+    /// Takes bytes as a key.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if there are none, or more than [`MAX_KEY_LEN`].
+    pub fn new(bytes: impl Into<Box<[u8]>>) -> Result<Self> {
+        let bytes = bytes.into();
+        if bytes.is_empty() || bytes.len() > MAX_KEY_LEN {
+            return Err(BackendError::invalid_input(
+                "use a document key",
+                format!("a key has 1 to {MAX_KEY_LEN} bytes, this one {}", bytes.len()),
+            ));
+        }
+        Ok(Self(bytes))
+    }
+
+    /// Returns the bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Borrow<[u8]> for DocumentKey {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DocumentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DocumentKey({})", self.0.escape_ascii())
+    }
+}
+
+impl fmt::Display for DocumentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.escape_ascii())
+    }
+}
+
+/// A document as it was read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Where it lies in its collection.
+    pub key: DocumentKey,
+    /// Which write of it this is.
+    pub revision: Revision,
+    /// Its bytes.
+    pub value: Vec<u8>,
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Document")
+            .field("key", &self.key)
+            .field("revision", &self.revision)
+            .field("len", &self.value.len())
+            .finish()
+    }
+}
+
+/// Names one write of one document. Never used twice for a document, not even after it was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Revision(pub u64);
+
+/// What a writer expects to find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Expected {
+    /// Whatever there is: the last writer wins.
+    Any,
+    /// No document.
+    Absent,
+    /// The document as this revision left it.
+    Revision(Revision),
+}
+
+impl Expected {
+    /// Says whether this is what was found.
+    #[must_use]
+    pub fn holds(self, found: Option<Revision>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Absent => found.is_none(),
+            Self::Revision(revision) => found == Some(revision),
+        }
+    }
+}
+
+/// One write of a [`Documents::commit`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// Writes a document.
+    Put {
+        /// The set it belongs to.
+        collection: Collection,
+        /// Its key.
+        key: DocumentKey,
+        /// Its new bytes.
+        value: Vec<u8>,
+        /// What must be there.
+        expected: Expected,
+    },
+    /// Deletes a document; one that is not there stays so.
+    Delete {
+        /// The set it belongs to.
+        collection: Collection,
+        /// Its key.
+        key: DocumentKey,
+        /// What must be there.
+        expected: Expected,
+    },
+    /// Writes nothing, but lets the commit happen only if the expectation holds.
+    Check {
+        /// The set it belongs to.
+        collection: Collection,
+        /// Its key.
+        key: DocumentKey,
+        /// What must be there.
+        expected: Expected,
+    },
+}
+
+impl Write {
+    /// Returns the set that the document belongs to.
+    #[must_use]
+    pub const fn collection(&self) -> Collection {
+        match self {
+            Self::Put { collection, .. } | Self::Delete { collection, .. } | Self::Check { collection, .. } => {
+                *collection
+            }
+        }
+    }
+
+    /// Returns the key of the document.
+    #[must_use]
+    pub const fn key(&self) -> &DocumentKey {
+        match self {
+            Self::Put { key, .. } | Self::Delete { key, .. } | Self::Check { key, .. } => key,
+        }
+    }
+
+    /// Returns what must be there.
+    #[must_use]
+    pub const fn expected(&self) -> Expected {
+        match self {
+            Self::Put { expected, .. } | Self::Delete { expected, .. } | Self::Check { expected, .. } => *expected,
+        }
+    }
+
+    /// Refuses a value that is too long.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if it is longer than [`MAX_DOCUMENT_LEN`].
+    pub fn check_value(value: &[u8]) -> Result<()> {
+        if value.len() > MAX_DOCUMENT_LEN {
+            return Err(BackendError::invalid_input(
+                "write a document",
+                format!("a document has at most {MAX_DOCUMENT_LEN} bytes, this one {}", value.len()),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses writes that no [`Documents::commit`] takes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) as stated there.
+    pub fn check_commit(writes: &[Self]) -> Result<()> {
+        let refuse = |detail: String| Err(BackendError::invalid_input("commit", detail));
+        if writes.is_empty() || writes.len() > MAX_COMMIT_WRITES {
+            return refuse(format!("a commit has 1 to {MAX_COMMIT_WRITES} writes, this one {}", writes.len()));
+        }
+        let mut named = HashSet::new();
+        let mut bytes = 0;
+        for write in writes {
+            if !named.insert((write.collection().name(), write.key())) {
+                return refuse(format!("`{}` is named twice", write.key()));
+            }
+            if let Self::Put { value, .. } = write {
+                Self::check_value(value)?;
+                bytes += value.len();
+            }
+        }
+        if bytes > MAX_COMMIT_BYTES {
+            return refuse(format!("a commit has at most {MAX_COMMIT_BYTES} bytes of values, this one {bytes}"));
+        }
+        Ok(())
+    }
+}
+
+/// What to list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ListQuery {
+    /// Only keys that begin with these bytes.
+    pub prefix: Vec<u8>,
+    /// Only keys behind this one: the `next` of the page before.
+    pub after: Option<DocumentKey>,
+    /// At most this many documents; more than [`MAX_PAGE_DOCUMENTS`], or 0, means that many.
+    pub limit: usize,
+}
+
+impl ListQuery {
+    /// Returns the most documents that a page of this listing has.
+    #[must_use]
+    pub const fn page_len(&self) -> usize {
+        if self.limit == 0 || self.limit > MAX_PAGE_DOCUMENTS { MAX_PAGE_DOCUMENTS } else { self.limit }
+    }
+}
+
+/// Some documents of a listing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Page {
+    /// The documents, in order of their keys.
+    pub documents: Vec<Document>,
+    /// Where the next page begins (`after`), or `None` if this was the last.
+    pub next: Option<DocumentKey>,
+}
+
+/// Stands for the state of a collection at some moment; see [`Documents::change_mark`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ChangeMark(pub u64);

@@ -1,0 +1,37 @@
+//! Where Bulla's bytes live.
+//!
+//! Two traits, and drivers for them: [`Documents`] holds small values under keys, with revisions and compare-and-swap;
+//! [`Blobs`] holds large, immutable values that are streamed. Neither knows what the bytes mean, and neither encrypts: what
+//! is handed to them is sealed already, or public.
+//!
+//! The traits are async and know no runtime: the futures of the embedded drivers finish without a reactor, so that any
+//! executor, or a plain blocking loop, can drive them.
+
+#![forbid(unsafe_code)]
+
+mod blob;
+mod disk;
+mod document;
+mod error;
+mod files;
+mod json;
+mod memory;
+mod sqlite;
+mod table;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod time;
+
+pub use blob::{BlobId, BlobPage, BlobReader, BlobWriter, Blobs, MAX_PAGE_BLOBS};
+pub use disk::{Disk, DiskFile, FileIdentity, OpenMode, RealDisk, Stat};
+pub use document::{
+    Capabilities, ChangeMark, Collection, Document, DocumentKey, Documents, Durability, Expected, ListQuery,
+    MAX_COMMIT_BYTES, MAX_COMMIT_WRITES, MAX_DOCUMENT_LEN, MAX_KEY_LEN, MAX_PAGE_BYTES, MAX_PAGE_DOCUMENTS, Page,
+    Revision, Write,
+};
+pub use error::{BackendError, ErrorKind, Result};
+pub use files::FileBlobs;
+pub use json::{JsonDocuments, MAX_JSON_FILE_LEN};
+pub use memory::{MemoryBlobs, MemoryDocuments};
+pub use sqlite::{SqliteDocuments, SqliteOptions};
+pub use time::{Clock, SystemClock, Timestamp};

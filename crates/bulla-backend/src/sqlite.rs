@@ -1,0 +1,270 @@
+//! Documents in an SQLite database: the embedded default.
+//!
+//! `spec/backend-sqlite.md` states the schema, the locks and why no crash loses what was answered.
+
+mod commit;
+mod error;
+mod files;
+mod lock;
+mod place;
+mod process;
+mod queue;
+mod read;
+mod schema;
+mod writer;
+
+use std::{
+    path::{Path, absolute},
+    process::id,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use async_trait::async_trait;
+
+use self::{
+    commit::{Committer, Shared},
+    error::{Attempt, Failure},
+    files::{Files, Surroundings},
+    process::{OPENINGS, forked},
+    queue::Outcome,
+    read::Readers,
+    writer::{Writer, answered},
+};
+use crate::{
+    BackendError, Capabilities, ChangeMark, Collection, Document, DocumentKey, Documents, ErrorKind, Expected,
+    ListQuery, Page, Result, Revision, Write,
+};
+
+/// Documents in one SQLite database file, which any number of processes of one machine may use at once.
+///
+/// Reads run in the calling thread. Writes go to one thread, which shares each sync among all that wait. Dropping the last use
+/// of a database writes what waits, and empties the log into the file.
+///
+/// # Security
+/// Files are readable by their owner only. Nothing in the file is trusted to be code, but what it says is not verified either:
+/// that is for the seals of those who wrote it.
+#[derive(Debug)]
+pub struct SqliteDocuments {
+    files: Files,
+    /// `None` while suspended.
+    open: RwLock<Option<Open>>,
+}
+
+/// How a database is opened.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    create: bool,
+    surroundings: Surroundings,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { create: true, surroundings: Surroundings::real() }
+    }
+}
+
+impl SqliteOptions {
+    /// Says whether a missing database, and missing folders, are made. They are unless told otherwise.
+    #[must_use]
+    pub fn create(self, create: bool) -> Self {
+        Self { create, ..self }
+    }
+
+    /// Puts the database on another disk: `vfs` names the file layer, registered with SQLite, that leads to the same `disk`,
+    /// and `boot` the run of the machine, between which the power may have been cut. The log is moved into the database file
+    /// often, so that short tests see it.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn on_disk(self, disk: Arc<dyn crate::Disk>, vfs: &str, boot: &str) -> Self {
+        let surroundings = Surroundings {
+            disk,
+            vfs: Some(vfs.to_owned()),
+            boot: Some(boot.to_owned()),
+            file_system: |_| Ok(place::FileSystem { magic: 0, name: None }),
+            log_len: 24,
+        };
+        Self { surroundings, ..self }
+    }
+
+    /// Pretends that all folders lie on a network file system (NFS).
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn on_network(mut self) -> Self {
+        self.surroundings.file_system = |_| Ok(place::FileSystem { magic: 0x6969, name: None });
+        self
+    }
+}
+
+impl SqliteDocuments {
+    /// Opens a database.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsuitable`] if the file is not ours or of a newer version, lies on a network file system, or is missing and
+    /// not to be made; [`ErrorKind::Permission`] if it cannot be written; [`ErrorKind::Corrupt`] if it is damaged.
+    pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self> {
+        let opened = || {
+            // Absolute, so that SQLite takes it for a path and nothing else, and a later change of folder does no harm.
+            let database = absolute(path).map_err(|error| Failure::io("the path", error))?;
+            let files = Files { database, surroundings: options.surroundings };
+            let open = RwLock::new(Some(Open::new(&files, options.create)?));
+            Ok(Self { files, open })
+        };
+        opened().map_err(|failure: Failure| failure.during("open a database"))
+    }
+
+    /// Writes what waits and closes all files, until the database is used again.
+    ///
+    /// Call it before a fork, with no other thread using the database: SQLite's locks do not pass to the child.
+    pub fn suspend(&self) {
+        drop(self.exclusive().take());
+    }
+
+    /// Lists what is wrong with the file: nothing, if all is well. Reads all of it.
+    ///
+    /// # Errors
+    /// Fails if it cannot be read so far as to check it.
+    pub fn check(&self) -> Result<Vec<String>> {
+        self.with("check a database", |open| open.readers.check())
+    }
+
+    /// Uses the open database; opens it again if it was suspended.
+    fn with<T>(&self, operation: &'static str, work: impl FnOnce(&Open) -> Attempt<T>) -> Result<T> {
+        let open = self.opened().map_err(|failure| failure.during(operation))?;
+        // `opened` returns a lock on what is open.
+        let worked = open.as_ref().ok_or_else(forked).and_then(work);
+        worked.map_err(|failure| failure.during(operation))
+    }
+
+    fn opened(&self) -> Attempt<RwLockReadGuard<'_, Option<Open>>> {
+        let shared = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        match &*shared {
+            Some(open) if open.process == id() => return Ok(shared),
+            Some(_) => return Err(forked()),
+            None => drop(shared),
+        }
+        let mut exclusive = self.exclusive();
+        if exclusive.is_none() {
+            *exclusive = Some(Open::new(&self.files, false)?);
+        }
+        Ok(RwLockWriteGuard::downgrade(exclusive))
+    }
+
+    fn exclusive(&self) -> RwLockWriteGuard<'_, Option<Open>> {
+        self.open.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has writes applied, all or none.
+    async fn write(&self, operation: &'static str, writes: Vec<Write>) -> Result<Vec<Outcome>> {
+        let answer = {
+            let open = self.opened().map_err(|failure| failure.during(operation))?;
+            let open = open.as_ref().ok_or_else(|| forked().during(operation))?;
+            open.writer.submit(operation, writes)?
+        };
+        answered(operation, answer).await
+    }
+}
+
+#[async_trait]
+impl Documents for SqliteDocuments {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { commit: true, watch: true, persistent: true, multi_process: true }
+    }
+
+    async fn get(&self, collection: Collection, key: &DocumentKey) -> Result<Option<Document>> {
+        self.with("read a document", |open| open.readers.get(&open.shared, collection, key))
+    }
+
+    async fn put(
+        &self,
+        collection: Collection,
+        key: &DocumentKey,
+        value: &[u8],
+        expected: Expected,
+    ) -> Result<Revision> {
+        const OPERATION: &str = "write a document";
+        Write::check_value(value)?;
+        let write = Write::Put { collection, key: key.clone(), value: value.to_vec(), expected };
+        match *self.write(OPERATION, vec![write]).await? {
+            [Outcome::Put(revision)] => Ok(revision),
+            _ => Err(unanswered(OPERATION)),
+        }
+    }
+
+    async fn delete(&self, collection: Collection, key: &DocumentKey, expected: Expected) -> Result<bool> {
+        const OPERATION: &str = "delete a document";
+        let write = Write::Delete { collection, key: key.clone(), expected };
+        match *self.write(OPERATION, vec![write]).await? {
+            [Outcome::Deleted(found)] => Ok(found),
+            _ => Err(unanswered(OPERATION)),
+        }
+    }
+
+    async fn list(&self, collection: Collection, query: &ListQuery) -> Result<Page> {
+        self.with("list documents", |open| open.readers.list(&open.shared, collection, query))
+    }
+
+    async fn commit(&self, writes: &[Write]) -> Result<Vec<Option<Revision>>> {
+        Write::check_commit(writes)?;
+        let outcomes = self.write("commit", writes.to_vec()).await?;
+        let revision = |outcome| if let Outcome::Put(revision) = outcome { Some(revision) } else { None };
+        Ok(outcomes.into_iter().map(revision).collect())
+    }
+
+    /// The mark is the revision of the newest write of the whole database, so it says the same in every process and after a
+    /// restart, and changes for writes to other collections too.
+    async fn change_mark(&self, _collection: Collection) -> Result<Option<ChangeMark>> {
+        self.with("read a change mark", |open| Ok(Some(ChangeMark(open.readers.newest(&open.shared)?.0))))
+    }
+}
+
+impl Drop for SqliteDocuments {
+    fn drop(&mut self) {
+        if let Some(inherited) = self.exclusive().take_if(|open| open.process != id()) {
+            // Left open on purpose: closing it here would give up the parent's locks, and the thread to join is not there.
+            std::mem::forget(inherited);
+        }
+    }
+}
+
+/// A database that is open in this process. Dropping it writes what waits.
+#[derive(Debug)]
+struct Open {
+    process: u32,
+    shared: Arc<Shared>,
+    // Dropped before the writer, so that no reader of ours hinders it from emptying the log.
+    readers: Readers,
+    writer: Writer,
+    _counted: Counted,
+}
+
+impl Open {
+    fn new(files: &Files, create: bool) -> Attempt<Self> {
+        let counted = Counted::new()?;
+        let shared = Arc::new(Shared::default());
+        let committer = Committer::open(files.clone(), create, Arc::clone(&shared))?;
+        let readers = Readers::new(files.clone());
+        Ok(Self { process: counted.0, shared, readers, writer: Writer::start(committer)?, _counted: counted })
+    }
+}
+
+/// Counts as an open database of a process as long as it lives.
+#[derive(Debug)]
+struct Counted(u32);
+
+impl Counted {
+    fn new() -> Attempt<Self> {
+        OPENINGS.add(id())?;
+        Ok(Self(id()))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        OPENINGS.remove(self.0);
+    }
+}
+
+/// Describes an answer of the writer thread that does not fit the question, which it never gives.
+fn unanswered(operation: &'static str) -> BackendError {
+    BackendError::new(ErrorKind::Io, operation, "the writer thread answered something else")
+}

@@ -1,0 +1,191 @@
+//! Reading, in the thread of whoever asks.
+
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{
+    commit::{Shared, find_collection, stored},
+    error::{Attempt, Failure},
+    files::Files,
+};
+use crate::{Collection, Document, DocumentKey, ErrorKind, ListQuery, MAX_PAGE_BYTES, Page, Revision};
+
+/// Most connections that are kept while nobody reads; as many more are opened as threads read at once.
+const MAX_IDLE: usize = 16;
+
+/// Connections that read.
+#[derive(Debug)]
+pub(super) struct Readers {
+    files: Files,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    pub(super) const fn new(files: Files) -> Self {
+        Self { files, idle: Mutex::new(Vec::new()) }
+    }
+
+    /// Reads one document.
+    pub(super) fn get(&self, shared: &Shared, collection: Collection, key: &DocumentKey) -> Attempt<Option<Document>> {
+        self.with(shared, |connection| {
+            let Some(id) = known(connection, shared, collection)? else { return Ok(None) };
+            let mut select =
+                connection.prepare_cached("SELECT revision, value FROM document WHERE collection = ?1 AND key = ?2")?;
+            let row = select.query_row(params![id, key.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+            row.map(|(revision, value)| Ok(Document { key: key.clone(), revision: stored(revision)?, value }))
+                .transpose()
+        })
+    }
+
+    /// Reads one page.
+    pub(super) fn list(&self, shared: &Shared, collection: Collection, query: &ListQuery) -> Attempt<Page> {
+        self.with(shared, |connection| {
+            let Some(id) = known(connection, shared, collection)? else { return Ok(Page::default()) };
+            let range = Range::of(query);
+            let most = i64::try_from(query.page_len() + 1).unwrap_or(i64::MAX);
+            let mut select = connection.prepare_cached(if range.end.is_some() {
+                "SELECT key, revision, value FROM document WHERE collection = ?1 AND key >= ?2 AND key < ?4 ORDER BY key LIMIT ?3"
+            } else {
+                "SELECT key, revision, value FROM document WHERE collection = ?1 AND key >= ?2 ORDER BY key LIMIT ?3"
+            })?;
+            let mut rows = match &range.end {
+                Some(end) => select.query(params![id, range.start, most, end]),
+                None => select.query(params![id, range.start, most]),
+            }?;
+            let mut page = Page::default();
+            let mut bytes = 0;
+            while let Some(row) = rows.next()? {
+                if page.documents.len() == query.page_len() || bytes > MAX_PAGE_BYTES {
+                    page.next = page.documents.last().map(|last: &Document| last.key.clone());
+                    break;
+                }
+                let document = document(row)?;
+                bytes += document.value.len();
+                page.documents.push(document);
+            }
+            Ok(page)
+        })
+    }
+
+    /// Reads the revision of the newest write of the database.
+    pub(super) fn newest(&self, shared: &Shared) -> Attempt<Revision> {
+        self.with(shared, |connection| {
+            stored(connection.prepare_cached("SELECT revision FROM sequence")?.query_row([], |row| row.get(0))?)
+        })
+    }
+
+    /// Lists what is wrong with the database.
+    pub(super) fn check(&self) -> Attempt<Vec<String>> {
+        let connection = self.files.connect()?;
+        let mut found = Vec::new();
+        let checks = [
+            "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'",
+            "SELECT 'document ' || id || ' belongs to no collection' FROM document
+             WHERE collection NOT IN (SELECT id FROM collection)",
+            "SELECT 'document ' || id || ' has revision ' || revision || ', which none has' FROM document
+             WHERE revision < 1 OR revision > (SELECT revision FROM sequence)",
+            "SELECT 'revision ' || revision || ' was not set aside' FROM sequence WHERE revision > reserved",
+        ];
+        for check in checks {
+            let mut select = connection.prepare(check)?;
+            for problem in select.query_map([], |row| row.get(0))? {
+                found.push(problem?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Lends a connection. One that failed is not used again.
+    fn with<T>(&self, shared: &Shared, read: impl FnOnce(&Connection) -> Attempt<T>) -> Attempt<T> {
+        if shared.is_in_doubt() {
+            return Err(Failure::new(
+                ErrorKind::Io,
+                "a write failed, and whether it happened is open until the disk takes a further one; mend the disk and write",
+            ));
+        }
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => {
+                let connection = self.files.connect()?;
+                connection.pragma_update(None, "query_only", true)?;
+                connection
+            }
+        };
+        let read = read(&connection)?;
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < MAX_IDLE {
+            idle.push(connection);
+        }
+        Ok(read)
+    }
+}
+
+fn known(connection: &Connection, shared: &Shared, collection: Collection) -> Attempt<Option<i64>> {
+    if let Some(id) = shared.collection(collection) {
+        return Ok(Some(id));
+    }
+    let found = find_collection(connection, collection)?;
+    if let Some(id) = found {
+        shared.learn(collection, id);
+    }
+    Ok(found)
+}
+
+fn document(row: &Row<'_>) -> Attempt<Document> {
+    let key: Vec<u8> = row.get(0)?;
+    let key = DocumentKey::new(key)
+        .map_err(|error| Failure::new(ErrorKind::Corrupt, format!("a document has an impossible key: {error}")))?;
+    Ok(Document { key, revision: stored(row.get(1)?)?, value: row.get(2)? })
+}
+
+/// The keys that a listing visits.
+#[derive(Debug, PartialEq, Eq)]
+struct Range {
+    start: Vec<u8>,
+    /// The first key behind; `None` if the range has no end.
+    end: Option<Vec<u8>>,
+}
+
+impl Range {
+    fn of(query: &ListQuery) -> Self {
+        let start = match &query.after {
+            // The very next key: nothing lies between a key and the same with a zero byte added.
+            Some(after) if *after.as_bytes() >= *query.prefix => [after.as_bytes(), &[0]].concat(),
+            _ => query.prefix.clone(),
+        };
+        // The first key behind all that begin with the prefix: its last byte that can be raised is, and the rest cut off.
+        let raised = query.prefix.iter().rposition(|byte| *byte < 0xFF);
+        let end = raised.map(|at| {
+            let mut end = query.prefix[..=at].to_vec();
+            end[at] += 1;
+            end
+        });
+        Self { start, end }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_hold_what_begins_with_the_prefix() {
+        let check = |prefix: &[u8], after: Option<&[u8]>, start: &[u8], end: Option<&[u8]>| {
+            let after = after.map(|after| DocumentKey::new(after).unwrap());
+            let range = Range::of(&ListQuery { prefix: prefix.to_vec(), after, limit: 0 });
+            assert_eq!(range, Range { start: start.to_vec(), end: end.map(<[u8]>::to_vec) });
+        };
+        check(b"", None, b"", None);
+        check(b"", Some(b"a"), b"a\0", None);
+        check(b"ab", None, b"ab", Some(b"ac"));
+        check(b"ab", Some(b"abc"), b"abc\0", Some(b"ac"));
+        check(b"ab", Some(b"aa"), b"ab", Some(b"ac"));
+        check(b"ab", Some(b"b"), b"b\0", Some(b"ac"));
+        check(b"a\xFF", None, b"a\xFF", Some(b"b"));
+        check(b"a\xFF\xFF", None, b"a\xFF\xFF", Some(b"b"));
+        check(b"\xFF", None, b"\xFF", None);
+        check(b"\xFF\xFF", Some(b"\xFF\xFFa"), b"\xFF\xFFa\0", None);
+    }
+}

@@ -1,0 +1,103 @@
+//! Who writes: one thread a database, or the caller where that takes no waiting.
+
+use std::{
+    sync::{Arc, Mutex},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use futures_channel::oneshot;
+
+use super::{
+    commit::Committer,
+    error::{Attempt, Failure},
+    queue::{Outcome, Queue, Request},
+};
+use crate::{BackendError, Durability, ErrorKind, Result, Write};
+
+/// The longest that a batch waits for company.
+const MAX_PATIENCE: Duration = Duration::from_millis(1);
+
+/// Hands writes over to the thread. When it is dropped, what waits is still written.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: Arc<Queue>,
+    committer: Arc<Mutex<Committer>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Will hold what became of a request.
+pub(super) type Answer = oneshot::Receiver<Result<Vec<Outcome>>>;
+
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(committer: Committer) -> Attempt<Self> {
+        let queue = Arc::new(Queue::default());
+        let committer = Arc::new(Mutex::new(committer));
+        let (served, serving) = (Served(Arc::clone(&queue)), Arc::clone(&committer));
+        let thread = thread::Builder::new()
+            .name("bulla-sqlite".to_owned())
+            .spawn(move || serve(&served.0, &serving))
+            .map_err(|error| Failure::io("the writer thread", error))?;
+        Ok(Self { queue, committer, thread: Some(thread) })
+    }
+
+    /// Queues writes that are applied all or none. They are applied even if nobody waits for the answer.
+    pub(super) fn submit(&self, operation: &'static str, writes: Vec<Write>) -> Result<Answer> {
+        let durability = writes.iter().map(|write| write.collection().durability()).max();
+        let durability = durability.unwrap_or(Durability::Durable);
+        let (answer, receiver) = oneshot::channel();
+        let request = Request { operation, writes, durability, answer };
+        // To wake the thread, and to be woken by it, costs more than a write that is not synced.
+        let committer = if durability == Durability::Cache { self.committer.try_lock().ok() } else { None };
+        self.queue.push(request, committer.is_none()).map_err(|failure| failure.during(operation))?;
+        if let Some(mut committer) = committer {
+            committer.run_at_once(&self.queue);
+            drop(committer);
+            self.queue.wake();
+        }
+        Ok(receiver)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue.close();
+        if let Some(thread) = self.thread.take() {
+            // If it panicked, those who waited have learnt it by their answers.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Waits for an answer.
+pub(super) async fn answered(operation: &'static str, answer: Answer) -> Result<Vec<Outcome>> {
+    answer.await.unwrap_or_else(|oneshot::Canceled| {
+        Err(BackendError::new(ErrorKind::Io, operation, "the writer thread has ended; open the database again"))
+    })
+}
+
+/// The queue, as the thread holds it: however the thread ends, nobody waits for it in vain.
+struct Served(Arc<Queue>);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.0.clear();
+    }
+}
+
+fn serve(queue: &Queue, committer: &Mutex<Committer>) {
+    let mut company = 1;
+    let mut patience = Duration::ZERO;
+    while queue.wait(company, patience) {
+        // A caller that panicked in the middle of a write has left nobody knows what.
+        let Ok(mut committer) = committer.lock() else { return };
+        let begun = Instant::now();
+        company = committer.run(queue);
+        // Waiting longer than a commit takes would cost more than it saves.
+        patience = begun.elapsed().min(MAX_PATIENCE);
+    }
+    if let Ok(mut committer) = committer.lock() {
+        committer.close();
+    }
+}
