@@ -1,0 +1,272 @@
+//! Data keys, from what a wrap held to what may be used: [`Candidate`] → [`Committed`] → [`Dek`].
+//!
+//! Each step takes the proof of the one before it by value, and nothing else makes one: a [`Dek`] exists only where the data key was
+//! unwrapped, matches the commitment of its epoch record, and the verified trust log has a grant for this machine.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use bulla_seal::{Context, Params, ProjectId, SealError, SealKey, Secret, constant_time_eq, derive};
+use hpke::aead::AesGcm256;
+use hpke::kdf::HkdfSha256;
+use hpke::kem::XWing;
+use hpke::{Deserializable, OpModeR, OpModeS, Serializable};
+use zeroize::Zeroizing;
+
+use crate::format::{WRAPPED_LEN, Wrap};
+use crate::trust_log::Granted;
+use crate::{Capability, Fingerprint, Identity, PublicIdentity};
+
+const DEK_LEN: usize = 32;
+const ENCAPSULATED_LEN: usize = 1_120;
+
+const WRAP_INFO: &[u8] = b"bulla/dek/wrap/v1";
+const COMMITMENT_LABEL: &str = "bulla/dek/commitment/v1";
+const KEYS_LABEL: &str = "bulla/wrap/v1";
+const CAPABILITY_LABEL: &str = "bulla/capability/v1";
+const CAPABILITY_DOMAIN: &str = "bulla/trust-log/capability";
+
+type PrivateKey = <XWing as hpke::Kem>::PrivateKey;
+type PublicKey = <XWing as hpke::Kem>::PublicKey;
+type EncappedKey = <XWing as hpke::Kem>::EncappedKey;
+
+/// What a wrap held, or a new data key: proves nothing about the project yet.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    epoch: u64,
+    secret: Secret<DEK_LEN>,
+}
+
+impl Candidate {
+    /// Draws the data key of a new epoch.
+    pub(crate) fn draw(epoch: u64) -> Result<Self, SealError> {
+        Ok(Self { epoch, secret: Secret::random()? })
+    }
+
+    /// Unwraps a machine's copy, or returns `None` if it was not wrapped to this identity, for this project and epoch.
+    pub(crate) fn unwrap(wrap: &Wrap, project: &ProjectId, identity: &Identity) -> Option<Self> {
+        let (encapsulated, ciphertext) = wrap.wrapped.split_at(ENCAPSULATED_LEN);
+        let encapsulated = EncappedKey::from_bytes(encapsulated).ok()?;
+        let private = PrivateKey::from_bytes(identity.seed().expose()).ok()?;
+        let info = wrap_info(project, wrap.epoch, identity.fingerprint());
+        let opened = hpke::single_shot_open::<AesGcm256, HkdfSha256, XWing>(
+            &OpModeR::Base,
+            &private,
+            &encapsulated,
+            &info,
+            ciphertext,
+            &[],
+        );
+        let secret = Secret::from_slice(&Zeroizing::new(opened.ok()?))?;
+        Some(Self { epoch: wrap.epoch, secret })
+    }
+
+    /// Wraps the data key to a machine: HPKE (RFC 9180) in base mode, X-Wing, HKDF-SHA256, AES-256-GCM.
+    ///
+    /// # Security
+    /// Wrap only to public keys from a verified grant: base mode says nothing about who the recipient is.
+    pub(crate) fn wrap(&self, project: &ProjectId, machine: &PublicIdentity) -> Result<Wrap, SealError> {
+        let public = PublicKey::from_bytes(machine.encryption()).map_err(|_| SealError::Library)?;
+        let info = wrap_info(project, self.epoch, machine.fingerprint());
+        let mut random = Random { failed: false };
+        let sealed = hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, XWing>(
+            &OpModeS::Base,
+            &public,
+            &info,
+            self.secret.expose(),
+            &[],
+            &mut random,
+        );
+        if random.failed {
+            return Err(SealError::Random);
+        }
+        let (encapsulated, ciphertext) = sealed.map_err(|_| SealError::Library)?;
+        let mut wrapped = Box::new([0; WRAPPED_LEN]);
+        let (first, second) = wrapped.split_at_mut(ENCAPSULATED_LEN);
+        if ciphertext.len() != second.len() {
+            return Err(SealError::Library);
+        }
+        first.copy_from_slice(&encapsulated.to_bytes());
+        second.copy_from_slice(&ciphertext);
+        Ok(Wrap { epoch: self.epoch, machine: machine.fingerprint(), wrapped })
+    }
+
+    /// Computes the commitment that the epoch record carries.
+    pub(crate) fn commitment(&self, project: &ProjectId) -> Result<[u8; 32], SealError> {
+        let info = [&project.0[..], &self.epoch.to_be_bytes()].concat();
+        derive(self.secret.expose(), COMMITMENT_LABEL, &info).map(|commitment| *commitment.expose())
+    }
+
+    /// Seals what a machine may do, for its grant.
+    pub(crate) fn seal_capability(
+        &self,
+        project: &ProjectId,
+        subject: Fingerprint,
+        capability: Capability,
+    ) -> Result<Vec<u8>, SealError> {
+        let context = capability_context(project, subject)?;
+        self.capability_key()?.seal(Params::default(), &context, &capability.number().to_be_bytes())
+    }
+
+    /// Compares with the commitment of an epoch record.
+    pub(crate) fn check(self, project: &ProjectId, commitment: &[u8; 32]) -> Result<Option<Committed>, SealError> {
+        if !constant_time_eq(&self.commitment(project)?, commitment) {
+            return Ok(None);
+        }
+        let wrap = SealKey::with_derived_id(derive(self.secret.expose(), KEYS_LABEL, &[])?.expose())?;
+        Ok(Some(Committed { capability: self.capability_key()?, wrap }))
+    }
+
+    fn capability_key(&self) -> Result<SealKey, SealError> {
+        SealKey::with_derived_id(derive(self.secret.expose(), CAPABILITY_LABEL, &[])?.expose())
+    }
+}
+
+/// Keys of a data key that matches the commitment of its epoch record.
+#[derive(Debug)]
+pub(crate) struct Committed {
+    capability: SealKey,
+    wrap: SealKey,
+}
+
+impl Committed {
+    /// Opens what a machine may do, or returns `None` if it was sealed for another machine or under another data key.
+    pub(crate) fn open_capability(
+        &self,
+        project: &ProjectId,
+        subject: Fingerprint,
+        sealed: &[u8],
+    ) -> Option<Capability> {
+        let context = capability_context(project, subject).ok()?;
+        let number = self.capability.open(&context, sealed).ok()?;
+        Capability::from_number(u32::from_be_bytes(number.try_into().ok()?))
+    }
+}
+
+/// The data key of one epoch, ready to wrap key versions. Where there is one, this machine was let in.
+pub(crate) struct Dek {
+    wrap: SealKey,
+}
+
+impl Dek {
+    /// Releases a data key against the proof that this machine was let in.
+    fn release(committed: Committed, _granted: &Granted) -> Self {
+        Self { wrap: committed.wrap }
+    }
+
+    /// Returns the key under which key versions are sealed.
+    pub(crate) fn wrap(&self) -> &SealKey {
+        &self.wrap
+    }
+}
+
+impl fmt::Debug for Dek {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Dek(..)")
+    }
+}
+
+/// The data keys of all epochs that this machine has copies of, the current one among them.
+#[derive(Debug)]
+pub(crate) struct Deks {
+    keys: BTreeMap<u64, Dek>,
+    current: u64,
+}
+
+impl Deks {
+    /// Releases data keys against the proof that this machine was let in; `None` unless that of the current epoch is there.
+    pub(crate) fn release(committed: BTreeMap<u64, Committed>, current: u64, granted: &Granted) -> Option<Self> {
+        let keys: BTreeMap<_, _> =
+            committed.into_iter().map(|(epoch, committed)| (epoch, Dek::release(committed, granted))).collect();
+        keys.contains_key(&current).then_some(Self { keys, current })
+    }
+
+    /// Returns the data key of an epoch.
+    pub(crate) fn of(&self, epoch: u64) -> Option<&Dek> {
+        self.keys.get(&epoch)
+    }
+
+    /// Returns the number of the current epoch.
+    pub(crate) fn current(&self) -> u64 {
+        self.current
+    }
+}
+
+fn wrap_info(project: &ProjectId, epoch: u64, machine: Fingerprint) -> Vec<u8> {
+    [WRAP_INFO, &project.0, &epoch.to_be_bytes(), &machine.0].concat()
+}
+
+fn capability_context(project: &ProjectId, subject: Fingerprint) -> Result<Context, SealError> {
+    Context::in_domain(CAPABILITY_DOMAIN, project).bytes("subject", &subject.0).build()
+}
+
+/// Lends our generator to `hpke`, whose trait has no failure: one is noted, and what was made with it is thrown away.
+struct Random {
+    failed: bool,
+}
+
+impl hpke::rand_core::TryRng for Random {
+    type Error = core::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        let mut bytes = [0; 4];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        let mut bytes = [0; 8];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Self::Error> {
+        self.failed |= bulla_seal::fill_random(out).is_err();
+        Ok(())
+    }
+}
+
+impl hpke::rand_core::TryCryptoRng for Random {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROJECT: ProjectId = ProjectId([1; 32]);
+
+    #[test]
+    fn a_wrap_opens_for_its_machine_project_and_epoch_only() {
+        let machine = Identity::generate().unwrap();
+        let dek = Candidate::draw(1).unwrap();
+        let wrap = dek.wrap(&PROJECT, machine.public()).unwrap();
+        assert_eq!(Wrap::decode(&wrap.encode()).as_ref(), Some(&wrap));
+        let opened = Candidate::unwrap(&wrap, &PROJECT, &machine).unwrap();
+        assert!(opened.secret == dek.secret);
+
+        assert!(Candidate::unwrap(&wrap, &ProjectId([2; 32]), &machine).is_none());
+        assert!(Candidate::unwrap(&Wrap { epoch: 2, ..wrap.clone() }, &PROJECT, &machine).is_none());
+        assert!(Candidate::unwrap(&wrap, &PROJECT, &Identity::generate().unwrap()).is_none());
+        for at in (0..WRAPPED_LEN).step_by(97).chain([WRAPPED_LEN - 1]) {
+            let mut altered = wrap.clone();
+            altered.wrapped[at] ^= 1;
+            assert!(Candidate::unwrap(&altered, &PROJECT, &machine).is_none(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_capability_opens_for_its_subject_and_data_key_only() {
+        let dek = Candidate::draw(1).unwrap();
+        let other = Candidate::draw(1).unwrap();
+        let subject = Fingerprint([3; 32]);
+        let sealed = dek.seal_capability(&PROJECT, subject, Capability::Authorise).unwrap();
+        let commitment = dek.commitment(&PROJECT).unwrap();
+        assert!(Candidate::draw(1).unwrap().check(&PROJECT, &commitment).unwrap().is_none());
+        let committed = dek.check(&PROJECT, &commitment).unwrap().unwrap();
+        assert_eq!(committed.open_capability(&PROJECT, subject, &sealed), Some(Capability::Authorise));
+        assert_eq!(committed.open_capability(&PROJECT, Fingerprint([4; 32]), &sealed), None);
+        assert_eq!(committed.open_capability(&ProjectId([9; 32]), subject, &sealed), None);
+        let theirs = other.commitment(&PROJECT).unwrap();
+        let other = other.check(&PROJECT, &theirs).unwrap().unwrap();
+        assert_eq!(other.open_capability(&PROJECT, subject, &sealed), None);
+    }
+}

@@ -1,0 +1,195 @@
+//! The identity as a file: created once, for its owner's eyes only.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use bulla_seal::{KeyVersionId, SealError};
+use zeroize::Zeroizing;
+
+use super::{Identity, MAX_IDENTITY_LEN, ParseIdentityError};
+
+const OWNER_ONLY: u32 = 0o600;
+
+/// An identity file could not be written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdentityError {
+    /// The file is there already; an identity is never overwritten.
+    #[error("`{}` exists already; an identity is never overwritten", .0.display())]
+    Exists(PathBuf),
+    /// There is no such file.
+    #[error("there is no identity file `{}`", .0.display())]
+    NotFound(PathBuf),
+    /// Others could read or change the file.
+    #[error("`{}` has mode {mode:04o}, so that others can use this identity; `chmod 600` it", .path.display())]
+    Mode {
+        /// Which file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A folder, a device or the like.
+    #[error("`{}` is not a regular file", .0.display())]
+    NotAFile(PathBuf),
+    /// The file holds no identity.
+    #[error("`{}` holds no identity: {source}", .path.display())]
+    Content {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ParseIdentityError,
+    },
+    /// The system refused.
+    #[error("could not use the identity file `{}`: {source}", .path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system gave no random bytes.
+    #[error(transparent)]
+    Random(#[from] SealError),
+}
+
+impl Identity {
+    /// Writes the identity to a new file of mode 0600, all of it or nothing, and returns once it is durable.
+    ///
+    /// # Errors
+    /// [`IdentityError::Exists`] if there is a file of that name, [`IdentityError::Io`] if it cannot be written.
+    pub fn create_file(&self, path: &Path) -> Result<(), IdentityError> {
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let io = |source: io::Error| match source.kind() {
+            io::ErrorKind::AlreadyExists => IdentityError::Exists(path.to_owned()),
+            _ => IdentityError::Io { path: path.to_owned(), source },
+        };
+        let temporary = folder.join(format!(".bulla-identity-{}", KeyVersionId::random()?));
+        // Only a whole file gets the name, and linking, unlike renaming, never replaces another.
+        let written = self.write_new(&temporary).and_then(|()| fs::hard_link(&temporary, path));
+        let removed = fs::remove_file(&temporary);
+        written.map_err(io)?;
+        removed.and_then(|()| File::open(folder)?.sync_all()).map_err(io)
+    }
+
+    /// Reads an identity file.
+    ///
+    /// Nobody but the owner may have access to it, with one exception: a file of mode 0440 that belongs to root, as container
+    /// platforms mount secrets, may be read by its group.
+    ///
+    /// # Errors
+    /// [`IdentityError::NotFound`], [`IdentityError::Mode`], [`IdentityError::NotAFile`], [`IdentityError::Content`] or
+    /// [`IdentityError::Io`]; each names the path, none shows what the file holds.
+    pub fn read_file(path: &Path) -> Result<Self, IdentityError> {
+        let io = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => IdentityError::NotFound(path.to_owned()),
+            _ => IdentityError::Io { path: path.to_owned(), source },
+        };
+        let file = open(path).map_err(io)?;
+        let metadata = file.metadata().map_err(io)?;
+        if !metadata.is_file() {
+            return Err(IdentityError::NotAFile(path.to_owned()));
+        }
+        let mode = metadata.mode() & 0o7777;
+        if !is_private(mode, metadata.uid()) {
+            return Err(IdentityError::Mode { path: path.to_owned(), mode });
+        }
+        let content = |source| IdentityError::Content { path: path.to_owned(), source };
+        // One byte more than an identity has, reserved at once, so that no copy is left behind by growing.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_IDENTITY_LEN + 1));
+        file.take(MAX_IDENTITY_LEN as u64 + 1).read_to_end(&mut bytes).map_err(io)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| content(ParseIdentityError::NotAnIdentity))?;
+        Self::from_text(text).map_err(content)
+    }
+
+    fn write_new(&self, path: &Path) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(path)?;
+        file.write_all(self.expose_text().as_bytes())?;
+        file.sync_all()
+    }
+}
+
+/// Opens for reading, without waiting for the other end of a pipe.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
+    let flags = i32::try_from(flags.bits()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+/// Says whether nobody but the owner, or the group of a file that belongs to root, has access.
+fn is_private(mode: u32, owner: u32) -> bool {
+    const ROOT: u32 = 0;
+    mode & 0o077 == 0 || (owner == ROOT && mode & !0o440 == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_private_whole_and_never_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("identity");
+        let identity = Identity::generate().unwrap();
+        identity.create_file(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+        assert_eq!(Identity::read_file(&path).unwrap().fingerprint(), identity.fingerprint());
+        let refused = Identity::generate().unwrap().create_file(&path);
+        assert!(matches!(refused, Err(IdentityError::Exists(_))), "{refused:?}");
+        assert_eq!(Identity::read_file(&path).unwrap().fingerprint(), identity.fingerprint());
+        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["identity"]);
+    }
+
+    #[test]
+    fn a_file_that_others_can_use_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("identity");
+        Identity::generate().unwrap().create_file(&path).unwrap();
+        for mode in [0o640, 0o604, 0o660, 0o610, 0o666, 0o644] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let refused = Identity::read_file(&path).unwrap_err();
+            assert!(matches!(refused, IdentityError::Mode { .. }), "{mode:o}: {refused}");
+            assert!(refused.to_string().contains(&path.display().to_string()));
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+        assert!(Identity::read_file(&path).is_ok());
+    }
+
+    #[test]
+    fn a_mounted_secret_is_accepted() {
+        assert!(is_private(0o440, 0));
+        assert!(is_private(0o400, 0));
+        assert!(!is_private(0o440, 1_000));
+        assert!(!is_private(0o640, 0));
+        assert!(!is_private(0o444, 0));
+        assert!(!is_private(0o460, 0));
+    }
+
+    #[test]
+    fn a_bad_file_is_named_and_not_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("identity");
+        assert!(matches!(Identity::read_file(&path), Err(IdentityError::NotFound(_))));
+        assert!(matches!(
+            Identity::read_file(folder.path()),
+            Err(IdentityError::Mode { .. } | IdentityError::NotAFile(_))
+        ));
+        for content in [&b""[..], b"password hunter2\n", b"\xff\xfe", &[b'a'; 10_000]] {
+            fs::write(&path, content).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            let refused = Identity::read_file(&path).unwrap_err();
+            assert!(matches!(refused, IdentityError::Content { .. }), "{refused}");
+            assert!(refused.to_string().contains(&path.display().to_string()), "{refused}");
+            assert!(!format!("{refused} {refused:?}").contains("hunter2"), "{refused}");
+        }
+        let nowhere = Identity::generate().unwrap().create_file(&folder.path().join("no/where"));
+        assert!(matches!(nowhere, Err(IdentityError::Io { .. })), "{nowhere:?}");
+    }
+}

@@ -1,0 +1,122 @@
+//! Reading and writing the rows of keys and versions: what is stored, verified under a data key.
+
+use bulla_backend::{Document, Expected, Revision};
+use bulla_seal::{Context, KeyVersionId, Params, SealKey, Secret, SecretVec, Suite};
+
+use super::Keyring;
+use crate::dek::Dek;
+use crate::format::{IdRow, KEY_IDS, KEY_VERSIONS, KEYS, KeyBody, KeyRow, MATERIAL_LEN, VersionRow, version_key};
+use crate::{KeyName, KeyVersion, KeyringError, Result, VersionInfo};
+
+const KEY_DOMAIN: &str = "bulla/keyring/key";
+const VERSION_DOMAIN: &str = "bulla/keyring/version";
+
+impl Keyring {
+    /// Reads the description of a key, and which write of it this is.
+    pub(super) async fn read_key(&self, name: &KeyName) -> Result<Option<(KeyBody, Revision)>> {
+        let key = bulla_backend::DocumentKey::new(name.as_str().as_bytes())?;
+        let Some(document) = self.trust.get(KEYS, &key).await? else { return Ok(None) };
+        Ok(Some((self.verify_key(name, &document)?, document.revision)))
+    }
+
+    /// Verifies the description of a key.
+    pub(super) fn verify_key(&self, name: &KeyName, document: &Document) -> Result<KeyBody> {
+        let corrupt = |reason| KeyringError::corrupt(format!("key `{name}`"), reason);
+        let row = KeyRow::decode(&document.value).ok_or_else(|| corrupt("it is not well-formed"))?;
+        let context = Context::in_domain(KEY_DOMAIN, &self.project()).text("key", name.as_str()).build()?;
+        let body = self.dek(row.epoch)?.wrap().open(&context, &row.sealed);
+        let body = body.map_err(|_| corrupt("it was altered, or brought from elsewhere"))?;
+        KeyBody::decode(&body)
+            .ok_or_else(|| corrupt("it is not well-formed, or written by a newer version of this program"))
+    }
+
+    /// Writes the description of a key, readable by all and authenticated under the current data key.
+    pub(super) async fn write_key(
+        &self,
+        name: &KeyName,
+        body: &KeyBody,
+        expected: Expected,
+    ) -> Result<bulla_backend::Result<Revision>> {
+        let context = Context::in_domain(KEY_DOMAIN, &self.project()).text("key", name.as_str()).build()?;
+        let epoch = self.deks.current();
+        let sealed = self.dek(epoch)?.wrap().seal(Params::new(Suite::Authenticated), &context, &body.encode())?;
+        let key = bulla_backend::DocumentKey::new(name.as_str().as_bytes())?;
+        Ok(self.trust.put(KEYS, &key, &KeyRow { epoch, sealed }.encode(), expected).await)
+    }
+
+    /// Reads a version and prepares it.
+    pub(super) async fn read_version(&self, name: &KeyName, number: u64) -> Result<KeyVersion> {
+        let missing = || KeyringError::corrupt(format!("version {number} of key `{name}`"), "it is missing");
+        let document = self.trust.get(KEY_VERSIONS, &version_key(name, number)?).await?.ok_or_else(missing)?;
+        let (row, material) = self.verify_version(name, number, &document)?;
+        let key = SealKey::new(row.id, material.expose())?;
+        Ok(KeyVersion::new(name.clone(), number, row.algorithm, key))
+    }
+
+    /// Verifies a version and describes it.
+    pub(super) fn describe_version(&self, name: &KeyName, number: u64, document: &Document) -> Result<VersionInfo> {
+        self.verify_version(name, number, document).map(|(row, _)| VersionInfo {
+            number,
+            id: row.id,
+            state: row.state,
+            created: row.created,
+            epoch: row.epoch,
+        })
+    }
+
+    /// Seals material for storage; all that the row says is bound to it.
+    pub(super) fn seal_version(
+        &self,
+        name: &KeyName,
+        row: VersionRow,
+        material: &Secret<MATERIAL_LEN>,
+    ) -> Result<VersionRow> {
+        let context = self.version_context(name, &row)?;
+        let sealed = self.dek(row.epoch)?.wrap().seal(Params::default(), &context, material.expose())?;
+        Ok(VersionRow { sealed, ..row })
+    }
+
+    /// Finds where the version of an id lies.
+    pub(super) async fn read_id(&self, id: KeyVersionId) -> Result<Option<IdRow>> {
+        let Some(document) = self.trust.get(KEY_IDS, &bulla_backend::DocumentKey::new(id.0)?).await? else {
+            return Ok(None);
+        };
+        let row = IdRow::decode(&document.value);
+        row.map(Some)
+            .ok_or_else(|| KeyringError::corrupt(format!("the entry of key version {id}"), "it is not well-formed"))
+    }
+
+    fn verify_version(
+        &self,
+        name: &KeyName,
+        number: u64,
+        document: &Document,
+    ) -> Result<(VersionRow, Secret<MATERIAL_LEN>)> {
+        let corrupt = |reason| KeyringError::corrupt(format!("version {number} of key `{name}`"), reason);
+        let row = VersionRow::decode(&document.value)
+            .ok_or_else(|| corrupt("it is not well-formed, or written by a newer version of this program"))?;
+        if row.number != number {
+            return Err(corrupt("it is another version's"));
+        }
+        let opened = self.dek(row.epoch)?.wrap().open(&self.version_context(name, &row)?, &row.sealed);
+        let material = opened.map(SecretVec::new).map_err(|_| corrupt("it was altered, or brought from elsewhere"))?;
+        let material = material.to_fixed().ok_or_else(|| corrupt("its material has the wrong length"))?;
+        Ok((row, material))
+    }
+
+    fn version_context(&self, name: &KeyName, row: &VersionRow) -> Result<Context> {
+        let context = Context::in_domain(VERSION_DOMAIN, &self.project())
+            .text("key", name.as_str())
+            .uint("number", row.number)
+            .bytes("id", &row.id.0)
+            .uint("state", row.state_number())
+            .uint("algorithm", row.algorithm_number())
+            .uint("created", row.created.0);
+        Ok(context.build()?)
+    }
+
+    fn dek(&self, epoch: u64) -> Result<&Dek> {
+        let reason = "it is newer than this opening of the project; open it again";
+        self.deks.of(epoch).ok_or(KeyringError::NoDataKey { epoch, reason })
+    }
+}

@@ -1,0 +1,103 @@
+//! Sealed values, by the name of their key.
+
+use std::sync::Arc;
+
+use bulla_seal::{Context, Header, KeyVersionId, OpenError};
+use zeroize::Zeroizing;
+
+use super::Keyring;
+use crate::cache::Newest;
+use crate::format::KEYS;
+use crate::{KeyName, KeyVersion, KeyringError, Result};
+
+impl Keyring {
+    /// Returns the newest version of a key: the one to seal under. Ask for each message.
+    ///
+    /// Where the backend marks changes, the key is read again once the mark of the collection differs from the one of the last look;
+    /// elsewhere it is read each time. So the rotation of another process is seen at the next use.
+    ///
+    /// # Errors
+    /// [`KeyringError::NoKey`], [`KeyringError::Corrupt`], or [`KeyringError::KeyRollback`] if the key has gone back to an older version.
+    pub async fn current(&self, name: &KeyName) -> Result<Arc<KeyVersion>> {
+        // The mark comes first: what changes between the two looks is noticed by the next caller.
+        let mark = self.trust.change_mark(KEYS).await?;
+        let known = self.cache.newest(name);
+        if let Some(known) = &known
+            && mark.is_some()
+            && known.mark == mark
+        {
+            return Ok(Arc::clone(&known.version));
+        }
+        let (body, _) = self.read_key(name).await?.ok_or_else(|| KeyringError::NoKey(name.clone()))?;
+        let version = match known {
+            Some(known) if known.version.number() == body.newest => known.version,
+            Some(known) if known.version.number() > body.newest => {
+                let (seen, found) = (known.version.number(), body.newest);
+                return Err(KeyringError::KeyRollback { name: name.clone(), seen, found });
+            }
+            _ => Arc::new(self.read_version(name, body.newest).await?),
+        };
+        self.cache.keep_version(Arc::clone(&version));
+        Ok(self.cache.keep_newest(Newest { version, mark }))
+    }
+
+    /// Returns the version of a key that a sealed value names: the one to open with. Its cost does not depend on how many
+    /// versions there are.
+    ///
+    /// # Errors
+    /// [`OpenError::UnknownVersion`] if the key has no such version; [`KeyringError::Corrupt`] if it cannot be read.
+    pub async fn version(&self, name: &KeyName, id: KeyVersionId) -> Result<Arc<KeyVersion>> {
+        let version = self.locate(id).await?;
+        if version.name() == name { Ok(version) } else { Err(OpenError::UnknownVersion(id).into()) }
+    }
+
+    /// Returns the version of that id, whichever key it belongs to.
+    ///
+    /// # Errors
+    /// As [`Keyring::version`].
+    pub async fn locate(&self, id: KeyVersionId) -> Result<Arc<KeyVersion>> {
+        if let Some(version) = self.cache.version(id) {
+            return Ok(version);
+        }
+        let entry = self.read_id(id).await?.ok_or(OpenError::UnknownVersion(id))?;
+        let version = Arc::new(self.read_version(&entry.name, entry.number).await?);
+        if version.id() != id {
+            return Err(KeyringError::corrupt(format!("the entry of key version {id}"), "it names another version"));
+        }
+        self.cache.keep_version(Arc::clone(&version));
+        Ok(version)
+    }
+
+    /// Seals a message under the newest version of a key.
+    ///
+    /// # Errors
+    /// As [`Keyring::current`], and [`KeyringError::Seal`] for what passes the bounds of a sealed value.
+    pub async fn seal(&self, name: &KeyName, context: &Context, message: &[u8]) -> Result<Vec<u8>> {
+        let version = self.current(name).await?;
+        Ok(version.seal_key().seal(version.params(), context, message)?)
+    }
+
+    /// Opens a value that was sealed under any version of a key.
+    ///
+    /// # Errors
+    /// As [`Keyring::version`], and [`KeyringError::Open`].
+    pub async fn open_sealed(&self, name: &KeyName, context: &Context, sealed: &[u8]) -> Result<Vec<u8>> {
+        let header = Header::parse(sealed)?;
+        let version = self.version(name, header.key_version()).await?;
+        Ok(version.seal_key().open(context, sealed)?)
+    }
+
+    /// Seals a value anew under the newest version of its key, without showing the message; `None` if it is under that already. The value
+    /// is verified either way.
+    ///
+    /// # Errors
+    /// As [`Keyring::open_sealed`] and [`Keyring::seal`].
+    pub async fn rewrap(&self, name: &KeyName, context: &Context, sealed: &[u8]) -> Result<Option<Vec<u8>>> {
+        let message = Zeroizing::new(self.open_sealed(name, context, sealed).await?);
+        let newest = self.current(name).await?;
+        if Header::parse(sealed)?.key_version() == newest.id() {
+            return Ok(None);
+        }
+        Ok(Some(newest.seal_key().seal(newest.params(), context, &message)?))
+    }
+}
