@@ -1,0 +1,197 @@
+//! The store as a whole: what it stands on, and how entries become documents and come back.
+
+use std::sync::Arc;
+
+use bulla_backend::{Blobs, Clock, Collection, Document, DocumentKey, Documents, Durability, ListQuery};
+use bulla_keyring::{Algorithm, KeyVersion, Keyring, KeyringError};
+use bulla_seal::{Context, Header, OpenError, ProjectId, SealError, SealKey};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::entry::Entry;
+use crate::name::prefix;
+use crate::{EntryName, Namespace, NamespaceName, Place, StoreError};
+
+/// Where entries lie.
+pub(crate) const ENTRIES: Collection = Collection::new("entries", Durability::Durable);
+
+const DOMAIN: &str = "bulla/store/entry";
+
+/// Sealed entries by namespace and name. Clones are the same store.
+///
+/// Any number of stores, in any number of processes, may use one set of documents and blobs at the same time.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) entries: Arc<dyn Documents>,
+    pub(crate) blobs: Arc<dyn Blobs>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Store {
+    /// Makes a store of what it stands on.
+    #[must_use]
+    pub fn new(
+        keyring: Arc<Keyring>,
+        entries: Arc<dyn Documents>,
+        blobs: Arc<dyn Blobs>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { keyring, entries, blobs, clock }
+    }
+
+    /// Returns the namespace of that name; nothing is written before its first entry.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidNamespace`] if no namespace can have that name.
+    pub fn namespace(&self, name: &str) -> Result<Namespace, StoreError> {
+        Ok(Namespace::new(self.clone(), name.parse()?))
+    }
+
+    /// Lists the namespaces that have entries, expired ones included, in order of their names.
+    ///
+    /// # Errors
+    /// Fails if the storage cannot be read.
+    pub async fn namespaces(&self) -> Result<Vec<NamespaceName>, StoreError> {
+        let mut found = Vec::new();
+        let mut query = ListQuery { limit: 1, ..ListQuery::default() };
+        loop {
+            let page = self.entries.list(ENTRIES, &query).await?;
+            let Some(first) = page.documents.into_iter().next() else { return Ok(found) };
+            query.after = Some(first.key);
+            if let Some(place) = query.after.as_ref().and_then(|key| Place::parse(key.as_bytes())) {
+                // Behind all keys of the namespace, and before those of any other.
+                let mut behind = prefix(&place.namespace, &[]);
+                behind.pop();
+                behind.push(1);
+                query.after = Some(DocumentKey::new(behind)?);
+                found.push(place.namespace);
+            }
+        }
+    }
+
+    /// Returns the newest version of a namespace's key, making the key where there is none.
+    pub(crate) async fn sealing_version(&self, namespace: &NamespaceName) -> Result<Arc<KeyVersion>, StoreError> {
+        let failed = |source| StoreError::Keyring { namespace: namespace.clone(), source };
+        match self.keyring.current(namespace.key()).await {
+            Err(KeyringError::NoKey(_)) => {}
+            found => return found.map_err(failed),
+        }
+        match self.keyring.create_key(namespace.key(), Algorithm::default()).await {
+            // Somebody else's first use of the namespace was faster: theirs is the key.
+            Ok(_) | Err(KeyringError::KeyExists(_)) => {}
+            Err(error) => return Err(failed(error)),
+        }
+        self.keyring.current(namespace.key()).await.map_err(failed)
+    }
+
+    /// Seals an encoded entry, which has room for its seal behind it, to a document.
+    pub(crate) fn seal(
+        &self,
+        version: &KeyVersion,
+        namespace: &NamespaceName,
+        name: &[u8],
+        mut encoded: Vec<u8>,
+    ) -> Result<Vec<u8>, StoreError> {
+        let context = entry_context(&self.keyring.project(), namespace, name)?;
+        version.seal_key().seal_in_place(version.params(), &context, &mut encoded)?;
+        Ok(encoded)
+    }
+
+    /// Opens a document to an encoded entry (spec, "Reading", step 2).
+    pub(crate) async fn open(
+        &self,
+        namespace: &NamespaceName,
+        name: &[u8],
+        document: Vec<u8>,
+    ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        let refused = |reason| StoreError::Open { place: place(namespace, name), reason };
+        let id = Header::parse(&document).map_err(refused)?.key_version();
+        let version = match self.keyring.version(namespace.key(), id).await {
+            Ok(version) => version,
+            Err(KeyringError::NoKey(_)) => return Err(refused(OpenError::UnknownVersion(id))),
+            Err(KeyringError::Open(reason)) => return Err(refused(reason)),
+            Err(source) => return Err(StoreError::Keyring { namespace: namespace.clone(), source }),
+        };
+        open_document(version.seal_key(), &self.keyring.project(), namespace, name, document)
+    }
+
+    /// Opens a document to its entry and the value that lies in it (spec, "Reading", steps 2 and 3).
+    pub(crate) async fn open_entry(
+        &self,
+        namespace: &NamespaceName,
+        name: &[u8],
+        document: Vec<u8>,
+    ) -> Result<(Entry, Zeroizing<Vec<u8>>), StoreError> {
+        let opened = self.open(namespace, name, document).await?;
+        parse_entry(namespace, name, opened)
+    }
+}
+
+/// Opens a document under the key version that it names.
+pub(crate) fn open_document(
+    key: &SealKey,
+    project: &ProjectId,
+    namespace: &NamespaceName,
+    name: &[u8],
+    document: Vec<u8>,
+) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    let context = entry_context(project, namespace, name)?;
+    let mut opened = Zeroizing::new(document);
+    key.open_in_place(&context, &mut opened)
+        .map_err(|reason| StoreError::Open { place: place(namespace, name), reason })?;
+    Ok(opened)
+}
+
+/// Reads an encoded entry, and leaves of it the value that lies in it.
+pub(crate) fn parse_entry(
+    namespace: &NamespaceName,
+    name: &[u8],
+    mut opened: Zeroizing<Vec<u8>>,
+) -> Result<(Entry, Zeroizing<Vec<u8>>), StoreError> {
+    let (entry, value_len) = Entry::parse(&opened)
+        .map(|(entry, value)| (entry, value.len()))
+        .map_err(|reason| StoreError::BadEntry { place: place(namespace, name), reason })?;
+    if entry.blob.is_some() {
+        // The blob's key must not be left in memory that is handed on as an empty value.
+        opened.zeroize();
+    } else {
+        let head_len = opened.len() - value_len;
+        opened.drain(..head_len);
+    }
+    Ok((entry, opened))
+}
+
+/// Makes what an entry is bound to (spec, "Documents").
+fn entry_context(project: &ProjectId, namespace: &NamespaceName, name: &[u8]) -> Result<Context, SealError> {
+    Context::in_domain(DOMAIN, project).text("namespace", namespace.as_str()).bytes("name", name).build()
+}
+
+/// Names an entry whose name was found to be one before.
+pub(crate) fn place(namespace: &NamespaceName, name: &[u8]) -> Place {
+    Place { namespace: namespace.clone(), name: EntryName::known(name) }
+}
+
+/// Walks over all documents whose keys begin with a prefix, holding one page of them in memory.
+#[derive(Debug)]
+pub(crate) struct DocumentPages<'a> {
+    entries: &'a dyn Documents,
+    query: ListQuery,
+    ended: bool,
+}
+
+impl<'a> DocumentPages<'a> {
+    pub(crate) fn new(entries: &'a dyn Documents, prefix: Vec<u8>) -> Self {
+        Self { entries, query: ListQuery { prefix, ..ListQuery::default() }, ended: false }
+    }
+
+    /// Returns the next page, or `None` behind the last.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<Document>>, StoreError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let page = self.entries.list(ENTRIES, &self.query).await?;
+        self.ended = page.next.is_none();
+        self.query.after = page.next;
+        Ok(Some(page.documents))
+    }
+}

@@ -1,0 +1,287 @@
+//! What somebody who can write to the storage, but has no keys, can try.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bulla_backend::{Clock, Timestamp};
+use bulla_seal::{HEADER_LEN, Secret, TAG_LEN};
+use bulla_store::{BlobRef, Entry, ExpectedVersion, GetOptions, Lifetime, PutOptions};
+use pollster::block_on;
+
+use crate::ground::{Ground, assert_code, pattern, read, write};
+
+/// Three chunks, the last of them short.
+const LARGE: usize = 2 * 65_536 + 1_000;
+const CHUNK: usize = 65_536 + TAG_LEN;
+
+#[test]
+fn an_entry_opens_in_its_own_place_only() {
+    let ground = Ground::new();
+    let other_project = Ground::on(Arc::clone(&ground.documents), Arc::clone(&ground.blobs));
+    for len in [5, LARGE] {
+        write(&ground.namespace("a"), b"n", &pattern(len, 1));
+        // The other namespaces have keys, and entries of their own.
+        write(&ground.namespace("b"), b"n", b"theirs");
+        write(&other_project.namespace("c"), b"n", b"theirs");
+        let document = ground.document("a", b"n").value;
+
+        ground.plant("a", b"m", &document);
+        assert_code(read(&ground.namespace("a"), b"m"), "cannot_open");
+        assert_code(block_on(ground.namespace("a").stat(b"m", &GetOptions::default())), "cannot_open");
+        ground.plant("b", b"n", &document);
+        assert_code(read(&ground.namespace("b"), b"n"), "unknown_version");
+        assert_code(read(&other_project.namespace("a"), b"n"), "unknown_version");
+        other_project.plant("c", b"n", &document);
+        assert_code(read(&other_project.namespace("c"), b"n"), "unknown_version");
+        assert_eq!(read(&ground.namespace("a"), b"n").unwrap(), pattern(len, 1));
+        for namespace in ["b", "c"] {
+            let key = crate::ground::document_key(namespace, b"n");
+            block_on(ground.documents.delete(crate::ground::ENTRIES, &key, bulla_backend::Expected::Any)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn two_entries_cannot_be_swapped() {
+    let ground = Ground::new();
+    let namespace = ground.namespace("a");
+    write(&namespace, b"alice", b"admin");
+    write(&namespace, b"mallory", b"guest");
+    let (alice, mallory) = (ground.document("a", b"alice").value, ground.document("a", b"mallory").value);
+    ground.plant("a", b"alice", &mallory);
+    ground.plant("a", b"mallory", &alice);
+    assert_code(read(&namespace, b"alice"), "cannot_open");
+    assert_code(read(&namespace, b"mallory"), "cannot_open");
+}
+
+#[test]
+fn no_bit_of_an_entry_can_be_flipped() {
+    let ground = Ground::new();
+    let namespace = ground.namespace("a");
+    let options = PutOptions {
+        lifetime: Lifetime::For(Duration::from_secs(60)),
+        media_type: Some("text/plain".to_owned()),
+        tags: vec!["tag".to_owned()],
+        ..PutOptions::default()
+    };
+    block_on(namespace.put(b"n", b"42 widgets", &options)).unwrap();
+    let document = ground.document("a", b"n").value;
+    let mut codes = std::collections::BTreeMap::<_, usize>::new();
+    for byte in 0..document.len() {
+        for bit in 0..8 {
+            let mut flipped = document.clone();
+            flipped[byte] ^= 1 << bit;
+            ground.plant("a", b"n", &flipped);
+            let error = read(&namespace, b"n").unwrap_err();
+            assert!(error.is_integrity_failure(), "bit {bit} of byte {byte}: {error}");
+            assert_eq!(ground.check().0.damaged, 1);
+            *codes.entry(error.code()).or_default() += 1;
+        }
+    }
+    assert_eq!(codes["not_sealed"], 24);
+    assert_eq!(codes["unknown_version"], 64);
+    assert_eq!(codes["damaged"], (document.len() - HEADER_LEN) * 8);
+    for len in 0..document.len() {
+        ground.plant("a", b"n", &document[..len]);
+        assert!(read(&namespace, b"n").unwrap_err().is_integrity_failure(), "cut to {len} bytes");
+    }
+    ground.plant("a", b"n", &[&document[..], b"\0"].concat());
+    assert_code(read(&namespace, b"n"), "damaged");
+    ground.plant("a", b"n", &document);
+    assert_eq!(read(&namespace, b"n").unwrap(), b"42 widgets");
+}
+
+#[test]
+fn the_life_of_an_entry_cannot_be_lengthened() {
+    let ground = Ground::new();
+    let namespace = ground.namespace("a");
+    let expires = Timestamp(ground.clock.now().0 + 1_000);
+    let options = PutOptions { lifetime: Lifetime::Until(expires), ..PutOptions::default() };
+    block_on(namespace.put(b"n", b"v", &options)).unwrap();
+    let mut document = ground.document("a", b"n").value;
+    let encoded = ground.entry("a", b"n").encode(b"v", 0);
+    let at = encoded.windows(8).position(|bytes| bytes == expires.0.to_be_bytes()).unwrap();
+    // Counter mode: whoever knows the plaintext can write any other over it. The tag notices.
+    let longer = Timestamp(expires.0 + (1 << 40)).0.to_be_bytes();
+    for (offset, (old, new)) in expires.0.to_be_bytes().into_iter().zip(longer).enumerate() {
+        document[HEADER_LEN + at + offset] ^= old ^ new;
+    }
+    ground.plant("a", b"n", &document);
+    assert_code(read(&namespace, b"n"), "damaged");
+}
+
+#[test]
+fn an_old_entry_put_back_is_seen_by_who_knows_the_version() {
+    let ground = Ground::new();
+    let namespace = ground.namespace("a");
+    write(&namespace, b"small", b"old");
+    write(&namespace, b"large", &pattern(LARGE, 1));
+    let old = [&b"small"[..], b"large"].map(|name| (name, ground.document("a", name).value));
+    write(&namespace, b"small", b"new");
+    write(&namespace, b"large", &pattern(LARGE, 2));
+    for (name, document) in old {
+        ground.plant("a", name, &document);
+    }
+    assert_eq!(read(&namespace, b"small").unwrap(), b"old", "by itself it is valid, as the documents say");
+    assert_code(block_on(namespace.get(b"small", &GetOptions::version(2))), "version_mismatch");
+    assert_code(read(&namespace, b"large"), "missing_blob");
+    assert_code(block_on(namespace.get(b"large", &GetOptions::version(2))), "version_mismatch");
+}
+
+#[test]
+fn no_part_of_a_blob_can_be_altered() {
+    let ground = Ground::new();
+    let namespace = ground.namespace("a");
+    write(&namespace, b"n", &pattern(LARGE, 1));
+    let id = ground.blob_ids()[0];
+    let blob = ground.blob(&id);
+    let second = HEADER_LEN + CHUNK;
+    let third = second + CHUNK;
+    let spots = (0..HEADER_LEN).chain([
+        HEADER_LEN,
+        second - TAG_LEN - 1,
+        second - TAG_LEN,
+        second - 1,
+        second,
+        third - 1,
+        third,
+        blob.len() - TAG_LEN,
+        blob.len() - 1,
+    ]);
+    for spot in spots {
+        let mut flipped = blob.clone();
+        flipped[spot] ^= 0x10;
+        ground.plant_blob(&id, &flipped);
+        assert_code(read(&namespace, b"n"), "damaged");
+        let (counts, findings) = ground.check();
+        assert_eq!((counts.ok, counts.damaged, findings.len()), (0, 1, 1), "byte {spot}");
+        let reader = block_on(namespace.reader(b"n", &GetOptions::default()));
+        if spot < HEADER_LEN || spot >= third {
+            assert_code(reader, "damaged");
+        } else {
+            let mut reader = reader.unwrap();
+            let good = if spot < second { 0 } else { 1 };
+            for _ in 0..good {
+                assert!(block_on(reader.read_chunk()).unwrap().is_some());
+            }
+            assert_code(block_on(reader.read_chunk()).map(|chunk| chunk.map(<[u8]>::len)), "damaged");
+            assert_code(block_on(reader.read_at(good * 65_536, &mut [0; 1])), "damaged");
+            let mut end = [0; 1_000];
+            assert_eq!(block_on(reader.read_at(2 * 65_536, &mut end)).unwrap(), 1_000);
+            assert!(end == pattern(LARGE, 1)[2 * 65_536..], "other chunks stay readable");
+        }
+    }
+    let first_twice = [&blob[..second], &blob[HEADER_LEN..second], &blob[third..]].concat();
+    let swapped = [&blob[..HEADER_LEN], &blob[second..third], &blob[HEADER_LEN..second], &blob[third..]].concat();
+    let extended = [&blob[..], &[0]].concat();
+    let chunk_more = [&blob[..third], &blob[second..]].concat();
+    let mut altered = vec![first_twice, swapped, extended, chunk_more];
+    let cuts = [0, 1, HEADER_LEN, HEADER_LEN + TAG_LEN, second, third, third + TAG_LEN, blob.len() - 1];
+    altered.extend(cuts.map(|len| blob[..len].to_vec()));
+    for bytes in altered {
+        ground.plant_blob(&id, &bytes);
+        assert_code(read(&namespace, b"n"), "damaged");
+        assert_eq!(ground.check().0.damaged, 1);
+    }
+    ground.plant_blob(&id, &blob);
+    assert_eq!(read(&namespace, b"n").unwrap(), pattern(LARGE, 1));
+}
+
+#[test]
+fn blobs_cannot_be_exchanged() {
+    let ground = Ground::new();
+    let namespace = ground.namespace("a");
+    write(&namespace, b"one", &pattern(LARGE, 1));
+    write(&namespace, b"two", &pattern(LARGE, 2));
+    let ids = ground.blob_ids();
+    let blobs = [ground.blob(&ids[0]), ground.blob(&ids[1])];
+    ground.plant_blob(&ids[0], &blobs[1]);
+    ground.plant_blob(&ids[1], &blobs[0]);
+    for name in [&b"one"[..], b"two"] {
+        assert_code(read(&namespace, name), "damaged");
+        assert_code(block_on(namespace.reader(name, &GetOptions::default())), "damaged");
+    }
+}
+
+#[test]
+fn a_blob_belongs_to_one_key_one_id_and_one_namespace() {
+    let ground = Ground::new();
+    write(&ground.namespace("a"), b"theirs", &pattern(LARGE, 1));
+    write(&ground.namespace("a"), b"ours", &pattern(LARGE, 2));
+    write(&ground.namespace("b"), b"ours", b"v");
+    let theirs = ground.entry("a", b"theirs");
+    let ours = ground.entry("a", b"ours");
+    let (their_blob, our_blob) = (theirs.blob.as_ref().unwrap(), ours.blob.as_ref().unwrap());
+
+    // An entry that refers to another's blob, with its own blob key: what somebody with the namespace's key could write.
+    let key = Secret::from_slice(our_blob.key.expose()).unwrap();
+    let blob = Some(BlobRef { id: their_blob.id, key });
+    ground.forge("a", b"ours", &Entry { stat: ours.stat.clone(), blob }.encode(b"", 0));
+    assert_code(read(&ground.namespace("a"), b"ours"), "damaged");
+
+    // The very same reference from another namespace.
+    ground.forge("b", b"ours", &theirs.encode(b"", 0));
+    assert_code(read(&ground.namespace("b"), b"ours"), "damaged");
+
+    // Another length than the blob has.
+    for len in [LARGE as u64 - 1, LARGE as u64 + 1, 65_536, 0] {
+        let key = Secret::from_slice(their_blob.key.expose()).unwrap();
+        let blob = Some(BlobRef { id: their_blob.id, key });
+        let stat = Entry::parse(&theirs.encode(b"", 0)).unwrap().0.stat;
+        let mut entry = Entry { stat, blob };
+        entry.stat.len = len;
+        ground.forge("a", b"theirs", &entry.encode(b"", 0));
+        assert_code(read(&ground.namespace("a"), b"theirs"), "damaged");
+    }
+}
+
+#[test]
+fn what_is_sealed_but_no_entry_is_refused() {
+    let ground = Ground::new();
+    let namespace = ground.namespace("a");
+    write(&namespace, b"n", b"v");
+    let good = ground.entry("a", b"n").encode(b"v", 0);
+    let cases: [&[u8]; 4] = [b"", b"plain text", &good[..good.len() - 1], b"\xa4\x01\x07\x02\x01\x06\x40\x18\x63\x01"];
+    for encoded in cases {
+        ground.forge("a", b"n", encoded);
+        assert_code(read(&namespace, b"n"), "bad_entry");
+        assert_code(block_on(namespace.stat(b"n", &GetOptions::default())), "bad_entry");
+    }
+}
+
+#[test]
+fn what_does_not_open_is_neither_overwritten_nor_removed() {
+    let ground = Ground::new();
+    let namespace = ground.namespace("a");
+    write(&namespace, b"n", b"v");
+    let mut document = ground.document("a", b"n").value;
+    *document.last_mut().unwrap() ^= 1;
+    ground.plant("a", b"n", &document);
+    for len in [3, LARGE] {
+        assert_code(block_on(namespace.put(b"n", &pattern(len, 1), &PutOptions::default())), "damaged");
+        assert_code(block_on(namespace.remove(b"n", ExpectedVersion::Any)), "damaged");
+    }
+    assert_eq!(ground.document("a", b"n").value, document);
+    assert_eq!(ground.blob_ids(), [], "and the blob that was written for nothing is gone");
+}
+
+#[test]
+fn keys_of_the_storage_that_name_no_entry_hide_none() {
+    let ground = Ground::new();
+    let namespace = ground.namespace("a");
+    for name in [&b"m"[..], b"p"] {
+        write(&namespace, name, b"v");
+    }
+    let document = ground.document("a", b"m").value;
+    let long = [b"a\0n".as_slice(), &[b'x'; 1_300]].concat();
+    for key in [&b"a\0"[..], &long, b"a", b"..\0x", b"\xff", b"zz\0"] {
+        ground.plant_at(&bulla_backend::DocumentKey::new(key).unwrap(), &document);
+    }
+    for limit in [0, 1, 2] {
+        assert_eq!(crate::ground::names(&namespace, b"", limit), [b"m", b"p"]);
+    }
+    let (counts, findings) = ground.check();
+    assert_eq!((counts.ok, counts.damaged), (2, 6));
+    assert!(findings.iter().all(|finding| finding.code() == "bad_key"), "{findings:?}");
+    assert_eq!(block_on(ground.store.namespaces()).unwrap().len(), 1);
+}

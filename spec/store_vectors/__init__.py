@@ -1,0 +1,1 @@
+"""Scenarios of the sealed store, and a second implementation of `store.md`."""
