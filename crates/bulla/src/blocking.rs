@@ -1,0 +1,200 @@
+//! The same handles for callers without async: each method waits until it is done.
+//!
+//! The futures of the embedded backends finish without a runtime, so waiting costs nothing. The async handles are within reach:
+//! [`Project::project`], [`Key::key`], [`Namespace::namespace`].
+
+use bulla_keyring::VersionInfo;
+use bulla_seal::{Context, ContextBuilder, ProjectId};
+use bulla_store::{EntryPage, EntryQuery, EntryStat, ExpectedVersion, GetOptions, PutOptions, StoreError, Value};
+use pollster::block_on;
+
+use crate::{Result, Settings};
+
+/// A project; see [`crate::Project`].
+#[derive(Debug)]
+pub struct Project(crate::Project);
+
+impl Project {
+    /// Makes a project; see [`crate::Project::init`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn init(settings: Settings) -> Result<Self> {
+        block_on(crate::Project::init(settings)).map(Self)
+    }
+
+    /// Opens a project; see [`crate::Project::open`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open(settings: Settings) -> Result<Self> {
+        block_on(crate::Project::open(settings)).map(Self)
+    }
+
+    /// Makes a project in memory, for tests and trials.
+    ///
+    /// # Errors
+    /// Fails if the system gives no random bytes.
+    pub fn in_memory() -> Result<Self> {
+        block_on(crate::Project::in_memory()).map(Self)
+    }
+
+    /// Returns the project with async methods.
+    #[must_use]
+    pub fn project(&self) -> &crate::Project {
+        &self.0
+    }
+
+    /// Returns the project's id.
+    #[must_use]
+    pub fn id(&self) -> ProjectId {
+        self.0.id()
+    }
+
+    /// Begins the context that a value is to be bound to.
+    pub fn context(&self) -> ContextBuilder {
+        self.0.context()
+    }
+
+    /// Returns a handle to a named key; the key need not exist yet.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidName`].
+    pub fn key(&self, name: &str) -> Result<Key> {
+        self.0.key(name).map(Key)
+    }
+
+    /// Makes a key with a first version, and returns a handle to it.
+    ///
+    /// # Errors
+    /// As [`crate::Project::create_key`].
+    pub fn create_key(&self, name: &str) -> Result<Key> {
+        block_on(self.0.create_key(name)).map(Key)
+    }
+
+    /// Returns the entries of one namespace.
+    ///
+    /// # Errors
+    /// Fails if no namespace can have that name.
+    pub fn store(&self, namespace: &str) -> Result<Namespace> {
+        self.0.store(namespace).map(Namespace)
+    }
+}
+
+/// A handle to one named key; see [`crate::Key`].
+#[derive(Debug, Clone)]
+pub struct Key(crate::Key);
+
+impl Key {
+    /// Returns the handle with async methods.
+    #[must_use]
+    pub fn key(&self) -> &crate::Key {
+        &self.0
+    }
+
+    /// Seals a message, bound to a context.
+    ///
+    /// # Errors
+    /// As [`crate::Key::seal`].
+    pub fn seal(&self, context: &Context, message: &[u8]) -> Result<Vec<u8>> {
+        block_on(self.0.seal(context, message))
+    }
+
+    /// Opens a sealed value in the context that it was sealed in.
+    ///
+    /// # Errors
+    /// As [`crate::Key::open`].
+    pub fn open(&self, context: &Context, sealed: &[u8]) -> Result<Vec<u8>> {
+        block_on(self.0.open(context, sealed))
+    }
+
+    /// Seals a sealed value anew under the newest version; `None` if it is that already.
+    ///
+    /// # Errors
+    /// As [`crate::Key::rewrap`].
+    pub fn rewrap(&self, context: &Context, sealed: &[u8]) -> Result<Option<Vec<u8>>> {
+        block_on(self.0.rewrap(context, sealed))
+    }
+
+    /// Makes a new version, which seals from now on.
+    ///
+    /// # Errors
+    /// As [`crate::Key::rotate`].
+    pub fn rotate(&self) -> Result<VersionInfo> {
+        block_on(self.0.rotate())
+    }
+}
+
+/// The entries of one namespace; see [`bulla_store::Namespace`].
+#[derive(Debug, Clone)]
+pub struct Namespace(bulla_store::Namespace);
+
+impl Namespace {
+    /// Returns the namespace with async methods, for large values above all.
+    #[must_use]
+    pub fn namespace(&self) -> &bulla_store::Namespace {
+        &self.0
+    }
+
+    /// Puts a value under a name until it is replaced or removed; returns the version of the entry.
+    ///
+    /// # Errors
+    /// As [`bulla_store::Namespace::put`].
+    pub fn put(&self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<u64> {
+        self.put_with(name, value, &PutOptions::default())
+    }
+
+    /// Puts a value under a name, with a lifetime, tags, or an expectation of what is there.
+    ///
+    /// # Errors
+    /// As [`bulla_store::Namespace::put`].
+    pub fn put_with(&self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>, options: &PutOptions) -> Result<u64> {
+        Ok(block_on(self.0.put(name.as_ref(), value.as_ref(), options))?)
+    }
+
+    /// Reads a value, or returns `None` where there is none.
+    ///
+    /// # Errors
+    /// As [`bulla_store::Namespace::get`], but for [`StoreError::NotFound`].
+    pub fn get(&self, name: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
+        Ok(self.get_with(name, &GetOptions::default())?.map(|value| value.bytes))
+    }
+
+    /// Reads a value and what its entry says, or returns `None` where there is none.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn get_with(&self, name: impl AsRef<[u8]>, options: &GetOptions) -> Result<Option<Value>> {
+        match block_on(self.0.get(name.as_ref(), options)) {
+            Err(StoreError::NotFound(_)) => Ok(None),
+            found => Ok(Some(found?)),
+        }
+    }
+
+    /// Reads what an entry says about its value, or returns `None` where there is none.
+    ///
+    /// # Errors
+    /// As [`bulla_store::Namespace::stat`], but for [`StoreError::NotFound`].
+    pub fn stat(&self, name: impl AsRef<[u8]>) -> Result<Option<EntryStat>> {
+        match block_on(self.0.stat(name.as_ref(), &GetOptions::default())) {
+            Err(StoreError::NotFound(_)) => Ok(None),
+            found => Ok(Some(found?)),
+        }
+    }
+
+    /// Lists one page of entries.
+    ///
+    /// # Errors
+    /// As [`bulla_store::Namespace::list`].
+    pub fn list(&self, query: &EntryQuery) -> Result<EntryPage> {
+        Ok(block_on(self.0.list(query))?)
+    }
+
+    /// Removes an entry; says whether there was one.
+    ///
+    /// # Errors
+    /// As [`bulla_store::Namespace::remove`].
+    pub fn remove(&self, name: impl AsRef<[u8]>) -> Result<bool> {
+        Ok(block_on(self.0.remove(name.as_ref(), ExpectedVersion::Any))?)
+    }
+}

@@ -1,0 +1,123 @@
+//! What this machine remembers of a project's trust log, so that an older copy of the database is noticed.
+//!
+//! One file a project, in the folder `pins` beside the identity file. It only ever goes forward.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bulla_keyring::TrustPin;
+use bulla_seal::ProjectId;
+
+use crate::files;
+use crate::{Error, Result};
+
+/// Longest file, in bytes: one line.
+const MAX_LEN: u64 = 512;
+
+/// Where a project's pin is kept.
+#[derive(Debug)]
+pub(crate) struct PinFile {
+    path: PathBuf,
+    project: ProjectId,
+}
+
+impl PinFile {
+    pub(crate) fn beside(identity: &Path, project: ProjectId) -> Self {
+        Self { path: files::folder(identity).join("pins").join(project.to_string()), project }
+    }
+
+    /// Reads the pin; where there is none, the project id is all that is known.
+    pub(crate) fn load(&self) -> Result<TrustPin> {
+        match fs::metadata(&self.path) {
+            Ok(found) if found.len() > MAX_LEN => return Err(self.bad("it is too long")),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(self.project.into()),
+            Err(error) => return Err(self.failed("read the trust pin", error)),
+        }
+        let text = fs::read_to_string(&self.path).map_err(|error| self.failed("read the trust pin", error))?;
+        self.parse(&text)
+    }
+
+    /// Writes a pin, unless one that is further on is there. Says whether the pin is kept: not in a place that cannot be written.
+    pub(crate) fn advance(&self, pin: &TrustPin) -> Result<bool> {
+        match self.try_advance(pin) {
+            Ok(()) => Ok(true),
+            Err(Error::File { source, .. })
+                if matches!(source.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn try_advance(&self, pin: &TrustPin) -> Result<()> {
+        if self.path.exists() && self.load()?.length() >= pin.length() {
+            return Ok(());
+        }
+        let failed = |error| self.failed("write the trust pin", error);
+        let folder = files::folder(&self.path);
+        files::create_folders(folder).map_err(failed)?;
+        // Other processes of this machine may be about to write theirs. Released when it is dropped.
+        let lock = File::open(folder).map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        if self.path.exists() && self.load()?.length() >= pin.length() {
+            return Ok(());
+        }
+        files::replace(&self.path, format!("{pin}\n").as_bytes(), files::PRIVATE).map_err(failed)
+    }
+
+    fn parse(&self, text: &str) -> Result<TrustPin> {
+        let line = text.strip_suffix('\n').ok_or_else(|| self.bad("it is cut off"))?;
+        let pin: TrustPin = line.parse().map_err(|_| self.bad("it is not a trust pin"))?;
+        if pin.project() == self.project { Ok(pin) } else { Err(self.bad("it is that of another project")) }
+    }
+
+    fn bad(&self, reason: &'static str) -> Error {
+        Error::BadPin { path: self.path.clone(), reason }
+    }
+
+    fn failed(&self, operation: &'static str, source: io::Error) -> Error {
+        Error::File { operation, path: self.path.clone(), source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROJECT: ProjectId = ProjectId([7; 32]);
+
+    fn pin(length: u64) -> TrustPin {
+        format!("{PROJECT} {length} {}", "09".repeat(32)).parse().unwrap()
+    }
+
+    #[test]
+    fn a_pin_only_goes_forward() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = PinFile::beside(&folder.path().join("identity"), PROJECT);
+        assert_eq!(file.load().unwrap(), PROJECT.into());
+        for (written, kept) in [(3, 3), (2, 3), (5, 5), (5, 5), (4, 5)] {
+            assert!(file.advance(&pin(written)).unwrap());
+            assert_eq!(file.load().unwrap(), pin(kept));
+        }
+    }
+
+    #[test]
+    fn an_altered_pin_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = PinFile::beside(&folder.path().join("identity"), PROJECT);
+        file.advance(&pin(3)).unwrap();
+        let good = fs::read_to_string(&file.path).unwrap();
+        for end in 0..good.len() {
+            fs::write(&file.path, &good[..end]).unwrap();
+            assert_eq!(file.load().unwrap_err().code(), "bad_pin", "cut at {end}");
+        }
+        let theirs = good.replace(&PROJECT.to_string(), &ProjectId([8; 32]).to_string());
+        for bad in [theirs, good.replace(" 3 ", " 0 "), good.clone() + "\n", "x".repeat(1_000)] {
+            fs::write(&file.path, bad).unwrap();
+            assert_eq!(file.load().unwrap_err().code(), "bad_pin");
+        }
+    }
+}

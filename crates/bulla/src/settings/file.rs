@@ -1,0 +1,163 @@
+//! The settings file: finding it, reading it, and adding the project to it.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use bulla_seal::ProjectId;
+use rustix::process::geteuid;
+
+use super::{Origin, Setting, Settings, SettingsError};
+use crate::files;
+
+/// What a settings file is called.
+pub const FILE_NAME: &str = "bulla.toml";
+
+/// Longest settings file, in bytes.
+const MAX_LEN: u64 = 64 * 1024;
+
+/// Returns the settings file of `folder` or of the nearest folder above it that has one.
+///
+/// A file that belongs to neither this user nor root is refused: whoever may write to a folder above, `/tmp` say, could otherwise
+/// choose where our data goes.
+pub(super) fn find(folder: &Path) -> Result<Option<PathBuf>, SettingsError> {
+    for folder in folder.ancestors() {
+        let path = folder.join(FILE_NAME);
+        let metadata = match fs::metadata(&path) {
+            Ok(metadata) => metadata,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
+            Err(source) => return Err(SettingsError::File { operation: "find", path, source }),
+        };
+        let owner = metadata.uid();
+        if owner != 0 && owner != geteuid().as_raw() {
+            return Err(SettingsError::ForeignFile { path, owner });
+        }
+        return Ok(Some(path));
+    }
+    Ok(None)
+}
+
+/// Reads the values of a settings file.
+pub(super) fn read(path: &Path) -> Result<Vec<(Setting, OsString)>, SettingsError> {
+    let syntax = |detail: String| SettingsError::Syntax { path: path.to_owned(), detail };
+    let text = text(path)?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
+        syntax(match line {
+            Some(line) => format!("line {line}: {}", error.message()),
+            None => error.message().to_owned(),
+        })
+    })?;
+    let mut values = Vec::new();
+    for (name, value) in &table {
+        match value {
+            toml::Value::Table(inner) if name == "config" => {
+                for (key, value) in inner {
+                    values.push(read_value(path, &format!("{name}.{key}"), value)?);
+                }
+            }
+            value => values.push(read_value(path, name, value)?),
+        }
+    }
+    Ok(values)
+}
+
+fn text(path: &Path) -> Result<String, SettingsError> {
+    let failed = |source| SettingsError::File { operation: "read", path: path.to_owned(), source };
+    let mut text = String::new();
+    File::open(path).map_err(failed)?.take(MAX_LEN + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > MAX_LEN {
+        let detail = format!("it is longer than {MAX_LEN} bytes");
+        return Err(SettingsError::Syntax { path: path.to_owned(), detail });
+    }
+    Ok(text)
+}
+
+fn read_value(path: &Path, name: &str, value: &toml::Value) -> Result<(Setting, OsString), SettingsError> {
+    let unknown = || SettingsError::UnknownSetting { path: path.to_owned(), name: name.to_owned() };
+    let setting = Setting::ALL.into_iter().find(|setting| setting.name() == name).ok_or_else(unknown)?;
+    match value {
+        toml::Value::String(text) if setting != Setting::IgnoreEnvironment => Ok((setting, text.into())),
+        toml::Value::Boolean(value) if setting == Setting::IgnoreEnvironment => Ok((setting, value.to_string().into())),
+        _ => {
+            let kind = if setting == Setting::IgnoreEnvironment { "`true` or `false`" } else { "text in quotes" };
+            Err(SettingsError::Syntax { path: path.to_owned(), detail: format!("`{name}` is {kind}") })
+        }
+    }
+}
+
+/// Writes the project into the settings file, and the backend unless the file says it; what else stands there stays.
+///
+/// The file is replaced in one step: it holds the old text or the new. A backend whose folder lies beside the file is written so
+/// that both can be moved together.
+pub(crate) fn pin_project(settings: &Settings, project: &ProjectId) -> Result<(), SettingsError> {
+    let path = settings.file();
+    let mut new = format!("project = \"{project}\"\n");
+    if !matches!(settings.backend().origin(), Origin::File(_)) {
+        let url = settings.backend().get().relative_to(files::folder(path)).to_os_string();
+        let url = url.into_string().map_err(|_| SettingsError::Invalid {
+            setting: Setting::Backend,
+            origin: settings.backend().origin().clone(),
+            detail: "the settings file holds text only, and this folder's name is none".to_owned(),
+        })?;
+        new.push_str(&format!("backend = {}\n", quoted(&url)));
+    }
+    // Keys outside of tables come first, so that they are not taken for keys of the table above them.
+    match text(path) {
+        Ok(old) => new.push_str(&old),
+        Err(SettingsError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    files::replace(path, new.as_bytes(), files::PUBLIC).map_err(|source| SettingsError::File {
+        operation: "write",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Writes text as a basic string of TOML (TOML 1.0, "String").
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            _ if character.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(character))),
+            _ => quoted.push(character),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_text_reads_as_it_was() {
+        for text in ["", "sqlite:.bulla", "a \"b\" \\ c", "\u{1}\t\n\u{7f}\u{85}", "ä/\u{1f600}"] {
+            let table: toml::Table = format!("x = {}", quoted(text)).parse().unwrap();
+            assert_eq!(table["x"].as_str(), Some(text));
+        }
+    }
+
+    #[test]
+    fn a_pin_stands_before_tables_and_keeps_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        fs::write(&path, "# ours\nkey = \"orders\"\n[config]\nignore_environment = true\n").unwrap();
+        let settings = Settings::builder().file(&path).environment(false).backend("sqlite:/data").load().unwrap();
+        pin_project(&settings, &ProjectId([7; 32])).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.ends_with("# ours\nkey = \"orders\"\n[config]\nignore_environment = true\n"));
+        let mut values = read(&path).unwrap();
+        values.sort_by_key(|(setting, _)| setting.name());
+        let names: Vec<_> = values.iter().map(|(setting, _)| setting.name()).collect();
+        assert_eq!(names, ["backend", "config.ignore_environment", "key", "project"]);
+        assert_eq!(values[3].1.to_str().unwrap(), "07".repeat(32));
+        // Nothing else is left in the folder.
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
