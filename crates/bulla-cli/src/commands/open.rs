@@ -1,0 +1,95 @@
+use std::ffi::OsString;
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+
+use bulla::KeyringError;
+use bulla_seal::SealedStream;
+use serde_json::json;
+
+use super::Desk;
+use super::seal::opened_name;
+use crate::context::ContextArgs;
+use crate::failure::{Failure, Result, open_error};
+use crate::input::{DASH, Input};
+use crate::progress::Progress;
+use crate::target::{Privacy, Target};
+
+/// Open a sealed file, or what comes through a pipe
+///
+/// FILE.bulla is opened to FILE, which must not exist yet and will be readable by its owner only; `-`, or no FILE, is standard
+/// input, opened to standard output. A file appears once all of it has verified, or not at all; what goes to a pipe is
+/// released in pieces as they verify, and only exit code 0 says that it was all.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// What to open
+    file: Option<PathBuf>,
+    /// Where to write to; `-` is standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Replace the file that is written to, if it exists
+    #[arg(long)]
+    force: bool,
+    /// The named key that it must have been sealed under
+    #[arg(long, value_name = "NAME")]
+    key: Option<OsString>,
+    #[command(flatten)]
+    context: ContextArgs,
+}
+
+pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
+    let project = desk.project_with_key(args.key.as_deref()).await?;
+    let name = project.settings().key().get();
+    let context = args.context.build(&project)?;
+
+    let input = Input::open(args.file.as_deref())?;
+    let path = match (&args.output, input.path()) {
+        (Some(path), _) => path.clone(),
+        (None, Some(path)) => opened_name(path)?,
+        (None, None) => DASH.into(),
+    };
+    let progress = Progress::over(&desk.output, "opening", input.len());
+    let described = input.described();
+    let failed = |error: &std::io::Error| match open_error(error) {
+        Some(error) => Failure::from(error).about(&described),
+        None => Failure::file("read", described.as_ref(), error),
+    };
+    let reader = SealedStream::new(input).map_err(|error| failed(&error))?;
+    let id = reader.header().key_version();
+    let version = match project.keyring().version(project.key(name)?.name(), id).await {
+        Ok(version) => version,
+        Err(KeyringError::Open(error)) => return Err(Failure::from(error).about(&described)),
+        Err(error) => return Err(bulla::Error::from(error).into()),
+    };
+    let mut reader =
+        reader.open(version.seal_key(), &context).map_err(|error| Failure::from(error).about(&described))?;
+    let mut target = Target::create(&path, args.force, Privacy::Secret)?;
+
+    let mut len = 0_u64;
+    loop {
+        let released = reader.fill_buf().map_err(|error| failed(&error))?;
+        if released.is_empty() {
+            break;
+        }
+        let taken = released.len();
+        target.write_all(released).map_err(|error| target.failure(&error))?;
+        reader.consume(taken);
+        len += taken as u64;
+        progress.advance(taken);
+    }
+    drop(progress);
+
+    let to_stdout = target.is_stdout();
+    target.finish()?;
+    let record = json!({
+        "key": name,
+        "version": version.number(),
+        "bytes": len,
+        "output": path.to_string_lossy(),
+    });
+    let text = || format!("opened {len} bytes to {}", path.display());
+    if to_stdout {
+        desk.output.done_beside_data(&record);
+        return Ok(());
+    }
+    desk.output.done(&record, text)
+}

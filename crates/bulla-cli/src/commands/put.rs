@@ -1,0 +1,85 @@
+use std::ffi::OsString;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bulla::{ExpectedVersion, Lifetime, PutOptions};
+use serde_json::{Map, json};
+use zeroize::Zeroizing;
+
+use super::{Desk, NamespaceArg};
+use crate::failure::Result;
+use crate::input::Input;
+use crate::names;
+use crate::progress::Progress;
+
+/// How much is read at once: as much as may lie in an entry.
+const BUFFER_LEN: usize = 64 * 1_024;
+
+/// Put a value into the store, replacing what is there
+///
+/// Once the command ended with exit code 0, the value survives a power cut.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The entry's name: any 1 to 1,024 bytes
+    name: OsString,
+    /// The value; `-`, or none, is standard input
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    namespace: NamespaceArg,
+    /// How many seconds the entry is to live
+    #[arg(long, value_name = "SECONDS")]
+    ttl: Option<u64>,
+    /// What the value is, `text/plain` say
+    #[arg(long, value_name = "TYPE")]
+    media_type: Option<String>,
+    /// A tag. May be given several times
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// Replace only this version; 0 stands for no entry
+    #[arg(long, value_name = "N")]
+    expect_version: Option<u64>,
+}
+
+pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
+    let namespace = desk.namespace(&args.namespace).await?;
+    let options = PutOptions {
+        lifetime: args.ttl.map_or(Lifetime::Unlimited, |seconds| Lifetime::For(Duration::from_secs(seconds))),
+        media_type: args.media_type.clone(),
+        tags: args.tags.clone(),
+        expected: match args.expect_version {
+            None => ExpectedVersion::Any,
+            Some(0) => ExpectedVersion::Absent,
+            Some(version) => ExpectedVersion::Version(version),
+        },
+    };
+    let name = args.name.as_bytes();
+    let mut input = Input::open(args.file.as_deref())?;
+    let progress = Progress::over(&desk.output, "putting", input.len());
+    let mut writer = namespace.writer(name, &options).map_err(bulla::Error::from)?;
+    let mut buffer = Zeroizing::new(vec![0; BUFFER_LEN]);
+    let mut len = 0_u64;
+    loop {
+        let read = match input.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(input.failure(&error)),
+        };
+        writer.write(&buffer[..read]).await.map_err(bulla::Error::from)?;
+        len += read as u64;
+        progress.advance(read);
+    }
+    let version = writer.finish().await.map_err(bulla::Error::from)?;
+    drop(progress);
+
+    let mut record = Map::new();
+    names::record(&mut record, name);
+    record.extend([
+        ("namespace".to_owned(), json!(namespace.name().as_str())),
+        ("version".to_owned(), json!(version)),
+        ("bytes".to_owned(), json!(len)),
+    ]);
+    desk.output.done(&record.into(), || format!("put {} version {version}, {len} bytes", names::shown(name)))
+}

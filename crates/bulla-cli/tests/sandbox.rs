@@ -1,0 +1,166 @@
+//! A folder with a home and nothing else, in which `bulla` runs.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::{env, fs};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub(crate) struct Sandbox {
+    folder: TempDir,
+}
+
+/// What a run of the program left.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+}
+
+impl Sandbox {
+    /// Makes an empty folder and an empty home.
+    pub(crate) fn empty() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for inner in ["work", "home"] {
+            fs::create_dir(folder.path().join(inner)).unwrap();
+        }
+        Self { folder }
+    }
+
+    /// Makes a folder with a project in it.
+    pub(crate) fn with_project() -> Self {
+        let sandbox = Self::empty();
+        sandbox.run(["init"]).succeeds();
+        sandbox
+    }
+
+    /// Returns where the program runs.
+    pub(crate) fn work(&self) -> PathBuf {
+        self.folder.path().join("work")
+    }
+
+    pub(crate) fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.work().join(name)
+    }
+
+    pub(crate) fn write(&self, name: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
+        fs::write(self.path(name), bytes).unwrap();
+    }
+
+    pub(crate) fn read(&self, name: impl AsRef<Path>) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
+    /// Returns the names of the files in the folder, hidden ones included.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let names = fs::read_dir(self.work()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// Prepares a run, with nothing of this process's environment but the way to programs.
+    pub(crate) fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
+        self.prepare(Command::new(env!("CARGO_BIN_EXE_bulla")), arguments)
+    }
+
+    pub(crate) fn prepare<A: AsRef<OsStr>>(
+        &self,
+        mut command: Command,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Command {
+        command.args(arguments).current_dir(self.work()).env_clear().env("HOME", self.home());
+        command.env("PATH", env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run {
+        Run::of(&mut self.command(arguments))
+    }
+
+    /// Runs the program with bytes on its standard input.
+    pub(crate) fn feed<A: AsRef<OsStr>>(&self, input: &[u8], arguments: impl IntoIterator<Item = A>) -> Run {
+        let mut child = self.spawn_fed(arguments);
+        let mut stdin = child.stdin.take().unwrap();
+        std::thread::scope(|scope| {
+            // The program may end before it has read everything.
+            scope.spawn(move || stdin.write_all(input).ok());
+            Run::end_of(child)
+        })
+    }
+
+    pub(crate) fn spawn_fed<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Child {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+}
+
+impl Run {
+    pub(crate) fn of(command: &mut Command) -> Self {
+        Self::end_of(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    pub(crate) fn end_of(child: Child) -> Self {
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).expect("messages are text");
+        Self { code: output.status.code(), stdout: output.stdout, stderr }
+    }
+
+    #[track_caller]
+    pub(crate) fn succeeds(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self
+    }
+
+    /// Expects an exit code, an error that says `part`, and no data.
+    #[track_caller]
+    pub(crate) fn fails(self, code: i32, part: &str) -> Self {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        assert!(self.stderr.starts_with("error: "), "{self:?}");
+        assert!(self.stderr.contains(part), "{self:?}");
+        assert!(self.stdout.is_empty(), "{self:?}");
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.stdout).unwrap()
+    }
+
+    /// Reads standard output as JSON, one object a line.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Vec<Value> {
+        self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Reads standard error as one JSON object.
+    #[track_caller]
+    pub(crate) fn json_error(&self) -> Value {
+        serde_json::from_str(&self.stderr).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// Reads a number that makes a test longer or shorter.
+pub(crate) fn number(variable: &str, default: u64) -> u64 {
+    env::var(variable).map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// Bytes that look random and are the same each time.
+pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let next = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::repeat_with(next).flatten().take(len).collect()
+}
