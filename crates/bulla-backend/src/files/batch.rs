@@ -7,9 +7,9 @@ use std::{
 
 use crate::DiskFile;
 
-/// How many sync their own at the same time. Up to here the journal of the file system shares the work no worse (measured on ext4:
-/// one sync of the file system gained nothing for 16 writers, and half as much again for 64), and one sync of the file system
-/// also writes what other programs have left to write.
+/// How many sync their own at the same time. Up to here the journal of the file system shares the work no worse: measured on ext4, one
+/// sync of the file system gained nothing for 16 writers, and little beyond the noise for 64. It also writes what other programs have
+/// left to write, so it is kept for crowds.
 const MOST_ALONE: usize = 16;
 
 /// Lets those who want something durable share the work: a few sync their own; while they do, the others gather, and one sync of

@@ -314,9 +314,10 @@ impl Log {
 
     /// Begins a transaction, whose commit is synced if `durability` or the revisions ask for it.
     fn begin(&mut self, durability: Durability) -> Attempt<Sequence> {
-        let synced = self.synced;
+        self.connect()?;
+        let is_other = self.synced != durability;
         let connection = self.connect()?;
-        if synced != durability {
+        if is_other {
             // What it costs was measured: less than a second connection, which would read again what the first has written.
             let level = if durability == Durability::Durable { "FULL" } else { "NORMAL" };
             connection.pragma_update(None, "synchronous", level)?;
@@ -324,7 +325,7 @@ impl Log {
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut sequence = Sequence::read(connection)?;
         self.synced = durability;
-        if sequence.reserved - sequence.revision < MAX_BATCH_REQUESTS as i64 {
+        if sequence.reserved.saturating_sub(sequence.revision) < MAX_BATCH_REQUESTS as i64 {
             if durability == Durability::Cache {
                 self.connect()?.execute_batch("ROLLBACK")?;
                 return self.begin(Durability::Durable);
