@@ -134,7 +134,8 @@ impl From<BackendError> for BlobError {
 }
 
 impl From<SealError> for BlobError {
-    /// Key and context of a blob have lengths that are always allowed, so that this is the cryptographic library's failure.
+    /// Key and context of a blob have lengths that are always allowed, so that this is the cryptographic library's
+    /// failure.
     fn from(_: SealError) -> Self {
         Self::Damaged(None)
     }
@@ -171,7 +172,8 @@ impl BlobOpener {
         self.chunk_len
     }
 
-    /// Opens chunk `index` to the start of `out`, and returns how long it is; `stored` is room to work in. `None` behind the last chunk.
+    /// Opens chunk `index` to the start of `out`, and returns how long it is; `stored` is room to work in. `None`
+    /// behind the last chunk.
     pub(crate) async fn open_chunk(
         &self,
         index: u64,

@@ -11,7 +11,8 @@ use crate::store::{DocumentPages, ENTRIES};
 use crate::walk::{Finding, Observer, WalkEvent};
 use crate::{Place, Store, StoreError};
 
-/// How many blobs are held against the entries in one walk; more take more walks. Bounds the memory of a check to about 64 MiB.
+/// How many blobs are held against the entries in one walk; more take more walks. Bounds the memory of a check to about
+/// 64 MiB.
 const SLICE_LEN: usize = 1 << 20;
 
 /// What a check has seen.
@@ -22,7 +23,8 @@ pub struct CheckCounts {
     pub ok: u64,
     /// Of those, entries that have expired.
     pub expired: u64,
-    /// Entries that are refused, or could not be looked at, those with missing blobs included; and documents whose keys name no entry.
+    /// Entries that are refused, or could not be looked at, those with missing blobs included; and documents whose keys
+    /// name no entry.
     pub damaged: u64,
     /// Entries whose blob is not there.
     pub missing_blobs: u64,
@@ -41,10 +43,12 @@ impl CheckCounts {
 }
 
 impl Store {
-    /// Verifies every entry of every namespace, and every blob, chunk by chunk, and says what it found. Changes nothing.
+    /// Verifies every entry of every namespace, and every blob, chunk by chunk, and says what it found. Changes
+    /// nothing.
     ///
     /// A finding never hides another. The blob of an entry that does not open is reported as an orphan, since only the
-    /// entry knows of it: do not delete orphans while there are damaged entries.
+    /// entry knows of it, and so may be one whose entry is just being written: do not delete a blob because of one
+    /// report.
     ///
     /// # Errors
     /// Fails if documents or blobs cannot be listed; what else goes wrong is a finding.
@@ -161,7 +165,7 @@ impl Store {
         Ok(())
     }
 
-    /// Reports those blobs of a slice that nobody needs. One whose entry was being written is looked for once more.
+    /// Reports those blobs of a slice that nobody needs. Entries are looked through once more, for those just written.
     async fn report_orphans(
         &self,
         mut slice: HashMap<BlobId, u64>,

@@ -62,7 +62,8 @@ pub struct BlobRef {
 }
 
 impl Entry {
-    /// Reads an encoded entry, and returns it with the value that lies in it (empty for an entry with a blob), which is the end of `encoded`.
+    /// Reads an encoded entry, and returns it with the value that lies in it (empty for an entry with a blob), which is
+    /// the end of `encoded`.
     ///
     /// # Errors
     /// [`BadEntry`] if it is not exactly as the specification says.
@@ -77,7 +78,8 @@ impl Entry {
         Ok((entry, value))
     }
 
-    /// Encodes the entry with the value that lies in it (empty for an entry with a blob), leaving room for `spare` more bytes.
+    /// Encodes the entry with the value that lies in it (empty for an entry with a blob), leaving room for `spare` more
+    /// bytes.
     ///
     /// # Security
     /// An entry with a blob contains the blob's key: seal the bytes, or wipe them.

@@ -10,7 +10,7 @@ use crate::{BadEntry, ExpectedVersion, NamespaceName, Place};
 #[non_exhaustive]
 pub enum StoreError {
     /// A namespace not of the form that namespaces have.
-    #[error("`{}` cannot name a namespace, whose key is called `store/` and the namespace: {reason}", .name.escape_debug())]
+    #[error("`{}` cannot name a namespace (its key is `store/` and that name): {reason}", .name.escape_debug())]
     InvalidNamespace {
         /// The start of the name.
         name: String,
@@ -131,8 +131,8 @@ impl StoreError {
         }
     }
 
-    /// Says whether the entry itself is at fault: its bytes, or those of its blob, are not what was written, or the key that
-    /// opens them is not at hand. Other failures say nothing about the entry.
+    /// Says whether the entry itself is at fault: its bytes, or those of its blob, are not what was written, or the key
+    /// that opens them is not at hand. Other failures say nothing about the entry.
     #[must_use]
     pub const fn is_integrity_failure(&self) -> bool {
         matches!(self, Self::Open { .. } | Self::BadEntry { .. } | Self::DamagedBlob { .. } | Self::MissingBlob { .. })

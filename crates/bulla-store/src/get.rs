@@ -32,8 +32,9 @@ impl Namespace {
     /// Reads a value of at most [`MAX_VALUE_LEN`] bytes. Nothing of it is returned before all of it has verified.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] if there is no entry, or an expired one; [`StoreError::VersionMismatch`]; [`StoreError::TooLarge`];
-    /// [`StoreError::Open`], [`StoreError::BadEntry`], [`StoreError::DamagedBlob`] or [`StoreError::MissingBlob`] if the value is not what was put there.
+    /// [`StoreError::NotFound`] if there is no entry, or an expired one; [`StoreError::VersionMismatch`];
+    /// [`StoreError::TooLarge`]; [`StoreError::Open`], [`StoreError::BadEntry`], [`StoreError::DamagedBlob`] or
+    /// [`StoreError::MissingBlob`] if the value is not what was put there.
     ///
     /// # Security
     /// An old entry, put back whole where it was, opens. Who knows which version to expect says so in the options, and
@@ -98,7 +99,8 @@ impl Namespace {
             let store = &self.store;
             let project = store.keyring.project();
             match BlobOpener::open(&*store.blobs, &project, &self.name, &reference, stat.len).await {
-                // The entry may have been replaced between the two reads, and its blob deleted. Then it names another blob now.
+                // The entry may have been replaced between the two reads, and its blob deleted. Then it names another
+                // blob now.
                 Err(BlobError::Missing) if missing != Some(reference.id) => missing = Some(reference.id),
                 Err(error) => return Err(error.at(self.place(name), reference.id)),
                 Ok(opener) => {
@@ -129,9 +131,9 @@ impl BlobSource {
 
 /// Reads a value of any length, holding one chunk of it in memory.
 ///
-/// The length is authentic: the end of the value has verified before there is a reader. Each chunk is released once it has
-/// verified. A reader goes on reading the value that it began with, even if the entry is replaced meanwhile; at worst the storage says that
-/// the value is gone.
+/// The length is authentic: the end of the value has verified before there is a reader. Each chunk is released once it
+/// has verified. A reader goes on reading the value that it began with, even if the entry is replaced meanwhile; at
+/// worst the storage says that the value is gone.
 pub struct EntryReader {
     stat: EntryStat,
     /// Where the value lies; `None` if it lies in `opened`, whole.
@@ -165,7 +167,8 @@ impl EntryReader {
     /// Returns the next piece of the value, or `None` behind its end. A piece has at least one byte.
     ///
     /// # Errors
-    /// [`StoreError::DamagedBlob`] if the piece does not verify; [`StoreError::Backend`]. The same piece may be tried again.
+    /// [`StoreError::DamagedBlob`] if the piece does not verify; [`StoreError::Backend`]. The same piece may be tried
+    /// again.
     pub async fn read_chunk(&mut self) -> Result<Option<&[u8]>, StoreError> {
         let index = self.next;
         if !self.load(index).await? {
@@ -175,8 +178,8 @@ impl EntryReader {
         Ok(Some(&self.opened.bytes))
     }
 
-    /// Fills `buffer` with the value from `offset` on, and returns how many bytes there were: fewer than `buffer` holds only at the
-    /// end of the value.
+    /// Fills `buffer` with the value from `offset` on, and returns how many bytes there were: fewer than `buffer` holds
+    /// only at the end of the value.
     ///
     /// # Errors
     /// As [`EntryReader::read_chunk`].

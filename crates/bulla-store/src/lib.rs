@@ -1,8 +1,8 @@
 //! The sealed store: a map from names to values that cannot be read, altered, moved or prolonged without its keys.
 //!
-//! `spec/store.md` states the bytes. A value of up to 64 KiB lies in its *entry*, a small sealed document; a larger one in a *blob* that is
-//! sealed under a key of its own, which only the entry knows. An entry is bound to its project, namespace and name: moved, altered or given a
-//! longer life, it does not open. Nothing is returned before it verified.
+//! `spec/store.md` states the bytes. A value of up to 64 KiB lies in its *entry*, a small sealed document; a larger one
+//! in a *blob* that is sealed under a key of its own, which only the entry knows. An entry is bound to its project,
+//! namespace and name: moved, altered or given a longer life, it does not open. Nothing is returned before it verified.
 //!
 //! # Which door
 //!

@@ -11,7 +11,8 @@ pub struct EntryQuery {
     pub prefix: Vec<u8>,
     /// Only names behind this one: the `next` of the page before.
     pub after: Option<EntryName>,
-    /// At most this many entries; more than [`MAX_PAGE_DOCUMENTS`](bulla_backend::MAX_PAGE_DOCUMENTS), or 0, means that many.
+    /// At most this many entries; more than [`MAX_PAGE_DOCUMENTS`](bulla_backend::MAX_PAGE_DOCUMENTS), or 0, means that
+    /// many.
     pub limit: usize,
 }
 
@@ -19,7 +20,8 @@ pub struct EntryQuery {
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct EntryPage {
-    /// The entries, in bytewise order of their names. There may be fewer than asked for, or none, on a page that is not the last.
+    /// The entries, in bytewise order of their names. There may be fewer than asked for, or none, on a page that is not
+    /// the last.
     pub entries: Vec<ListedEntry>,
     /// Where the next page begins (`after`), or `None` if this was the last.
     pub next: Option<EntryName>,
@@ -38,7 +40,8 @@ pub struct ListedEntry {
 impl Namespace {
     /// Lists one page of the entries whose names begin with `query.prefix`. Expired ones are left out.
     ///
-    /// A listing of several pages is no snapshot: what is written meanwhile may be seen or not. Values in blobs are not looked at.
+    /// A listing of several pages is no snapshot: what is written meanwhile may be seen or not. Values in blobs are not
+    /// looked at.
     ///
     /// # Errors
     /// Fails if the storage cannot be read.

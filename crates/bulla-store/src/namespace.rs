@@ -32,10 +32,11 @@ impl Namespace {
         Self { store, name, durability: Durability::Durable }
     }
 
-    /// Returns the same namespace, written to with another durability; by default a put that returned survives a power cut.
+    /// Returns the same namespace, written to with another durability; by default a put that returned survives a power
+    /// cut.
     ///
-    /// With [`Durability::Cache`], a power cut may undo the newest writes. A large value put shortly before may then be refused as missing or
-    /// damaged, never returned wrongly; put it again.
+    /// With [`Durability::Cache`], a power cut may undo the newest writes. A large value put shortly before may then be
+    /// refused as missing or damaged, never returned wrongly; put it again.
     #[must_use]
     pub fn with_durability(mut self, durability: Durability) -> Self {
         self.durability = durability;

@@ -70,7 +70,8 @@ pub struct PutOptions {
     pub lifetime: Lifetime,
     /// What the value is: 1 to [`MAX_MEDIA_TYPE_LEN`](crate::MAX_MEDIA_TYPE_LEN) printable ASCII characters.
     pub media_type: Option<String>,
-    /// At most [`MAX_TAGS`](crate::MAX_TAGS) tags, of 1 to [`MAX_TAG_LEN`](crate::MAX_TAG_LEN) bytes each, in any order.
+    /// At most [`MAX_TAGS`](crate::MAX_TAGS) tags, of 1 to [`MAX_TAG_LEN`](crate::MAX_TAG_LEN) bytes each, in any
+    /// order.
     pub tags: Vec<String>,
     /// What must be there.
     pub expected: ExpectedVersion,

@@ -18,12 +18,14 @@ const _: () = assert!(MAX_INLINE_LEN + 8 * 1_024 + SEAL_LEN <= bulla_backend::MA
 impl Namespace {
     /// Puts a value under a name, replacing what is there, and returns the version of the new entry.
     ///
-    /// A value of more than [`MAX_INLINE_LEN`] bytes goes to a blob. What is put is there whole or not at all; once this returned, it is durable.
+    /// A value of more than [`MAX_INLINE_LEN`] bytes goes to a blob. What is put is there whole or not at all; once
+    /// this returned, it is durable.
     ///
     /// # Errors
-    /// [`StoreError::VersionMismatch`] if another version is there than the options expect; [`StoreError::InvalidEntry`] if media
-    /// type or tags are out of bounds; [`StoreError::Conflict`]; and, since what fails verification is never overwritten, whatever [`Namespace::get`] says about the entry that
-    /// is there. After [`StoreError::Backend`] the value may be there or not.
+    /// [`StoreError::VersionMismatch`] if another version is there than the options expect;
+    /// [`StoreError::InvalidEntry`] if media type or tags are out of bounds; [`StoreError::Conflict`]; and, since what
+    /// fails verification is never overwritten, whatever [`Namespace::get`] says about the entry that is there. After
+    /// [`StoreError::Backend`] the value may be there or not.
     pub async fn put(&self, name: &[u8], value: &[u8], options: &PutOptions) -> Result<u64, StoreError> {
         let draft = Draft::new(self, name, options)?;
         if value.len() <= MAX_INLINE_LEN {

@@ -8,8 +8,9 @@ impl Namespace {
     /// Removes an entry; says whether there was one. The next entry of that name has version 1.
     ///
     /// # Errors
-    /// [`StoreError::VersionMismatch`] if another version is there than is expected; [`StoreError::Conflict`]; and, since what fails verification is never
-    /// removed, whatever [`Namespace::stat`] says about the entry. After [`StoreError::Backend`] the entry may be there or not.
+    /// [`StoreError::VersionMismatch`] if another version is there than is expected; [`StoreError::Conflict`]; and,
+    /// since what fails verification is never removed, whatever [`Namespace::stat`] says about the entry. After
+    /// [`StoreError::Backend`] the entry may be there or not.
     pub async fn remove(&self, name: &[u8], expected: ExpectedVersion) -> Result<bool, StoreError> {
         let key = document_key(&self.name, name)?;
         let now = self.store.clock.now();

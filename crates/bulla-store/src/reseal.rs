@@ -30,13 +30,16 @@ struct Rewrite {
 }
 
 impl Namespace {
-    /// Seals every entry anew that is not sealed under the newest version of the namespace's key. Their versions, times and blobs stay.
+    /// Seals every entry anew that is not sealed under the newest version of the namespace's key. Their versions, times
+    /// and blobs stay.
     ///
-    /// It may be stopped anywhere and begun again, and run while others read and write. What it did is durable, whatever the durability of the
-    /// namespace: once it returned with nothing failed, no entry needs an older key version, unless another process had not noticed the rotation yet.
+    /// It may be stopped anywhere and begun again, and run while others read and write. What it did is durable,
+    /// whatever the durability of the namespace: once it returned with nothing failed, no entry needs an older key
+    /// version, unless another process had not noticed the rotation yet.
     ///
     /// # Errors
-    /// Fails if documents cannot be listed or the key's newest version cannot be had; what else goes wrong is a finding.
+    /// Fails if documents cannot be listed or the key's newest version cannot be had; what else goes wrong is a
+    /// finding.
     pub async fn reseal(&self, observer: &mut Observer<'_, ResealCounts>) -> Result<ResealCounts, StoreError> {
         let mut counts = ResealCounts::default();
         let mut pages = DocumentPages::new(&*self.store.entries, prefix(&self.name, &[]));

@@ -213,7 +213,8 @@ fn a_blob_belongs_to_one_key_one_id_and_one_namespace() {
     let ours = ground.entry("a", b"ours");
     let (their_blob, our_blob) = (theirs.blob.as_ref().unwrap(), ours.blob.as_ref().unwrap());
 
-    // An entry that refers to another's blob, with its own blob key: what somebody with the namespace's key could write.
+    // An entry that refers to another's blob, with its own blob key: what somebody with the namespace's key could
+    // write.
     let key = Secret::from_slice(our_blob.key.expose()).unwrap();
     let blob = Some(BlobRef { id: their_blob.id, key });
     ground.forge("a", b"ours", &Entry { stat: ours.stat.clone(), blob }.encode(b"", 0));

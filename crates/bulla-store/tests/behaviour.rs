@@ -9,8 +9,8 @@ use bulla_backend::{
     BlobId, BlobPage, BlobReader, BlobWriter, Blobs, Clock, Durability, MemoryBlobs, MemoryDocuments, Result, Timestamp,
 };
 use bulla_store::{
-    EntryName, ExpectedVersion, GetOptions, Lifetime, MAX_INLINE_LEN, MAX_NAME_LEN, MAX_VALUE_LEN, PutOptions,
-    StoreError,
+    EntryName, EntryQuery, ExpectedVersion, GetOptions, Lifetime, MAX_INLINE_LEN, MAX_NAME_LEN, MAX_VALUE_LEN,
+    PutOptions, StoreError,
 };
 use pollster::block_on;
 
@@ -276,6 +276,28 @@ fn values_are_silent_in_debug_output() {
     let shown = format!("{:?}", block_on(namespace.get(b"n", &GetOptions::default())).unwrap());
     let reader = format!("{:?}", block_on(namespace.reader(b"n", &GetOptions::default())).unwrap());
     assert!(!(shown + &reader).contains(&format!("{:?}", b"SECRET")));
+}
+
+#[test]
+fn work_may_move_between_threads() {
+    fn is_sendable(_: &impl Send) {}
+    let ground = Ground::new();
+    let namespace = ground.namespace("data");
+    let options = PutOptions::default();
+    let mut writer = namespace.writer(b"n", &options).unwrap();
+    is_sendable(&writer.write(b"v"));
+    is_sendable(&writer.finish());
+    is_sendable(&namespace.put(b"n", b"v", &options));
+    is_sendable(&namespace.get(b"n", &GetOptions::default()));
+    is_sendable(&namespace.reader(b"n", &GetOptions::default()));
+    is_sendable(&namespace.list(&EntryQuery::default()));
+    is_sendable(&namespace.remove(b"n", ExpectedVersion::Any));
+    is_sendable(&namespace.reseal(&mut |_| {}));
+    is_sendable(&ground.store.check(&mut |_| {}));
+    write(&namespace, b"n", b"v");
+    let mut reader = block_on(namespace.reader(b"n", &GetOptions::default())).unwrap();
+    is_sendable(&reader.read_chunk());
+    is_sendable(&reader);
 }
 
 /// Blobs that let something happen just before one is opened.

@@ -133,3 +133,34 @@ fn resealing_goes_on_beside_readers_and_writers() {
         assert!(read(&namespace, &[writer]).unwrap() == mark(writer, ROUNDS - 1));
     }
 }
+
+#[test]
+fn a_check_beside_writers_finds_nothing_damaged() {
+    let ground = Ground::new();
+    let namespace = ground.namespace("shared");
+    write(&namespace, b"stays", &mark(0, 0));
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for writer in 0..2 {
+            let (ground, done) = (&ground, &done);
+            scope.spawn(move || {
+                let namespace = ground.namespace("shared");
+                for round in (0..ROUNDS).cycle() {
+                    write(&namespace, &[writer], &mark(writer, round));
+                    block_on(namespace.remove(&[writer, 1], ExpectedVersion::Any)).unwrap();
+                    write(&namespace, &[writer, 1], &mark(writer, 0));
+                    if done.load(Ordering::SeqCst) {
+                        break;
+                    }
+                }
+            });
+        }
+        for _ in 0..30 {
+            let (counts, findings) = ground.check();
+            assert_eq!(counts.damaged, 0, "{findings:?}");
+        }
+        done.store(true, Ordering::SeqCst);
+    });
+    let (counts, findings) = ground.check();
+    assert!(counts.is_clean() && counts.ok == 5, "{findings:?}");
+}

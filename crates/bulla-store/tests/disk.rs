@@ -12,7 +12,7 @@ use pollster::block_on;
 
 use crate::ground::{Ground, check, names, open_folder, pattern, read, value, write};
 
-const LARGE: usize = 150_000;
+const LARGE: usize = 70_000;
 
 /// What is there before, and what is then put (or, for `None`, removed).
 const STEPS: [Step; 6] = [
@@ -34,8 +34,8 @@ fn on_disk(ground: &Ground, disk: &SimDisk) -> Option<Store> {
 
 type Step = (Option<usize>, Option<usize>);
 
-/// Takes a step on a fresh disk with a fault at operation `at` of it, and then cuts the power. Says whether the fault happened, and
-/// how many operations there were.
+/// Takes a step on a fresh disk with a fault at operation `at` of it, and then cuts the power. Says whether the fault
+/// happened, and how many operations there were.
 fn survives(step: Step, durability: Durability, fault: Fault, at: u64, loss: Loss) -> (bool, u64) {
     let ground = Ground::new();
     let disk = SimDisk::new();
@@ -63,9 +63,11 @@ fn survives(step: Step, durability: Durability, fault: Fault, at: u64, loss: Los
     let context = || format!("{step:?}, {fault:?} at {at}, {loss:?}");
     assert!(value(&namespace, b"other") == Some(pattern(LARGE, 9)), "{}", context());
     let (counts, findings) = check(&store);
-    if durability == Durability::Durable {
+    // A blob that is not durable may be lost with its entry found. Nothing else may.
+    if durability == Durability::Durable || step.1 != Some(LARGE) {
         let found = value(&namespace, b"n");
-        assert!(if acknowledged { found == after } else { found == before || found == after }, "{}", context());
+        let kept = acknowledged && durability == Durability::Durable;
+        assert!(if kept { found == after } else { found == before || found == after }, "{}", context());
         assert_eq!(counts.damaged, 0, "{}: {findings:?}", context());
     } else if let Ok(found) = read(&namespace, b"n") {
         assert!(Some(&found) == before.as_ref() || Some(&found) == after.as_ref(), "{}", context());

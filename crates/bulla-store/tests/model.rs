@@ -177,7 +177,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(12))]
+    #![proptest_config(config(6))]
 
     #[test]
     fn in_sqlite_and_files_it_behaves_as_a_map_does(steps in prop::collection::vec(step(), 1..60)) {
