@@ -30,7 +30,7 @@ pub(crate) struct Global {
     /// Take this settings file, instead of the `bulla.toml` of this folder or the nearest above
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where the project lives: `sqlite:FOLDER`, `json:FOLDER` or `memory:`
+    /// Where the project lives: `sqlite:FOLDER` or `json:FOLDER`
     #[arg(long, global = true, value_name = "URL")]
     backend: Option<OsString>,
     /// The file that holds this machine's identity

@@ -5,7 +5,9 @@
 
 use bulla_keyring::VersionInfo;
 use bulla_seal::{Context, ContextBuilder, ProjectId};
-use bulla_store::{EntryPage, EntryQuery, EntryStat, ExpectedVersion, GetOptions, PutOptions, StoreError, Value};
+use bulla_store::{
+    EntryPage, EntryQuery, EntryStat, ExpectedVersion, GetOptions, PutOptions, ResealCounts, StoreError, Value,
+};
 use pollster::block_on;
 
 use crate::{Result, Settings};
@@ -196,5 +198,14 @@ impl Namespace {
     /// As [`bulla_store::Namespace::remove`].
     pub fn remove(&self, name: impl AsRef<[u8]>) -> Result<bool> {
         Ok(block_on(self.0.remove(name.as_ref(), ExpectedVersion::Any))?)
+    }
+
+    /// Seals every entry anew that is not sealed under the newest version of the namespace's key, and counts what it did; see
+    /// [`bulla_store::Namespace::reseal`], which also says what it found.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn reseal(&self) -> Result<ResealCounts> {
+        Ok(block_on(self.0.reseal(&mut |_| {}))?)
     }
 }

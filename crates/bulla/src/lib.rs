@@ -50,11 +50,15 @@ mod settings;
 
 pub use backend_url::BackendUrl;
 pub use bulla_backend::{BackendError, Durability, ErrorKind, Timestamp};
-pub use bulla_keyring::{Algorithm, Fingerprint, KeyInfo, KeyName, Keyring, KeyringError, VersionInfo};
+pub use bulla_keyring::{
+    Algorithm, Fingerprint, Identity, KeyInfo, KeyName, Keyring, KeyringError, NameError, ParseIdentityError, TrustPin,
+    VersionInfo,
+};
 pub use bulla_seal::{Context, ContextBuilder, OpenError, ProjectId, SealError};
 pub use bulla_store::{
-    EntryPage, EntryQuery, EntryReader, EntryStat, EntryWriter, ExpectedVersion, Finding, GetOptions, Lifetime,
-    ListedEntry, Namespace, PutOptions, ResealCounts, Store, StoreError, Value as EntryValue, WalkEvent,
+    CheckCounts, EntryName, EntryPage, EntryQuery, EntryReader, EntryStat, EntryWriter, ExpectedVersion, Finding,
+    GetOptions, Lifetime, ListedEntry, Namespace, NamespaceName, PutOptions, ResealCounts, Store, StoreError,
+    Value as EntryValue, WalkEvent,
 };
 pub use error::{Error, Result};
 pub use key::Key;

@@ -58,6 +58,20 @@ fn entries_are_kept_replaced_listed_and_removed() {
 }
 
 #[test]
+fn resealing_moves_entries_to_the_newest_version() {
+    let project = Project::in_memory().unwrap();
+    let entries = project.store("features").unwrap();
+    for name in ["a", "b", "c"] {
+        entries.put(name, name).unwrap();
+    }
+    project.key("store/features").unwrap().rotate().unwrap();
+    entries.put("c", "newer").unwrap();
+    let counts = entries.reseal().unwrap();
+    assert_eq!((counts.resealed, counts.current, counts.failed), (2, 1, 0));
+    assert_eq!((entries.get("a").unwrap(), entries.stat("a").unwrap().unwrap().version), (Some(b"a".to_vec()), 1));
+}
+
+#[test]
 fn names_are_checked_before_anything_is_done() {
     let project = Project::in_memory().unwrap();
     assert_eq!(project.key("../x").unwrap_err().code(), "invalid_name");
