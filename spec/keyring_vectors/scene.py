@@ -33,7 +33,7 @@ def identity(name: str) -> ref.Identity:
 
 @cache
 def encapsulation(name: str) -> bytes:
-    """The encapsulated key that all wraps to a machine use. Made when there is none that opens."""
+    """The encapsulated key that all wraps to a machine use. Made where there is none."""
     kept = json.loads(ENCAPSULATIONS.read_text()) if ENCAPSULATIONS.exists() else {}
     if name not in kept:
         kept[name] = identity(name).xwing.encapsulate().hex()

@@ -41,7 +41,7 @@ pub enum KeyringError {
     #[error("`{0}` cannot be used: names under `sys` belong to Bulla itself")]
     Reserved(KeyName),
     /// The machine was not let in.
-    #[error("machine {0} has no grant in this project; have it authorized on a machine that may")]
+    #[error("machine {0} was not let in to this project; authorize it on a machine that may")]
     NoGrant(Fingerprint),
     /// The machine was let in, but a data key is missing or unreadable.
     #[error("the data key of epoch {epoch} is not available to this machine: {reason}")]

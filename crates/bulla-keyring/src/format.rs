@@ -7,7 +7,7 @@ mod record;
 mod row;
 mod wrap;
 
-pub use record::{Act, MAX_RECORD_LEN, Record, RecordHash, SignedRecord};
+pub use record::{Act, MAX_RECORD_LEN, ParseRecordHashError, Record, RecordHash, SignedRecord};
 pub use row::{IdRow, KeyRow, MAX_ROW_LEN, VersionRow};
 pub use wrap::{WRAPPED_LEN, Wrap};
 

@@ -7,7 +7,7 @@ mod values;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bulla_backend::{Clock, Documents, ListQuery};
+use bulla_backend::{Clock, DocumentKey, Documents, ListQuery};
 use bulla_seal::ProjectId;
 
 use crate::cache::Cache;
@@ -131,13 +131,12 @@ async fn candidates(
     project: &ProjectId,
 ) -> Result<BTreeMap<u64, std::result::Result<Candidate, &'static str>>> {
     let machine = identity.fingerprint();
-    let prefix = machine.0.to_vec();
-    let mut query = ListQuery { prefix: prefix.clone(), ..ListQuery::default() };
+    let mut query = ListQuery { prefix: machine.0.to_vec(), ..ListQuery::default() };
     let mut found = BTreeMap::new();
     loop {
         let page = trust.list(WRAPS, &query).await?;
         for document in page.documents {
-            let Some(epoch) = document.key.as_bytes()[prefix.len()..].try_into().ok().map(u64::from_be_bytes) else {
+            let Some(epoch) = epoch_of(&document.key, machine) else {
                 continue;
             };
             if found.len() == MAX_EPOCHS {
@@ -157,6 +156,10 @@ async fn candidates(
             None => return Ok(found),
         }
     }
+}
+
+fn epoch_of(key: &DocumentKey, machine: Fingerprint) -> Option<u64> {
+    key.as_bytes().strip_prefix(&machine.0)?.try_into().ok().map(u64::from_be_bytes)
 }
 
 async fn read_log(trust: &dyn Documents, verifier: &mut Verifier) -> Result<()> {

@@ -9,7 +9,7 @@ use crate::process::Process;
 use crate::workspace::Workspace;
 
 /// Ends one input that takes this long, or the process that needs this much memory: both are findings.
-const INPUT_SECONDS: u32 = 10;
+const INPUT_SECONDS: u32 = 25;
 const MEMORY_MIB: u32 = 2_048;
 
 /// Where the telling parts of a log begin, and how many lines of each are shown.

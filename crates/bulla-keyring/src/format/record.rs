@@ -208,17 +208,17 @@ impl fmt::Debug for RecordHash {
     }
 }
 
-impl FromStr for RecordHash {
-    type Err = data_encoding::DecodeError;
+/// The text was not 64 lower-case hex digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the hash of a record is 64 lower-case hex digits")]
+pub struct ParseRecordHashError;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut hash = [0; 32];
-        if text.len() != 64 {
-            let kind = data_encoding::DecodeKind::Length;
-            return Err(data_encoding::DecodeError { position: text.len(), kind });
-        }
-        HEXLOWER.decode_mut(text.as_bytes(), &mut hash).map_err(|partial| partial.error)?;
-        Ok(Self(hash))
+impl FromStr for RecordHash {
+    type Err = ParseRecordHashError;
+
+    fn from_str(text: &str) -> Result<Self, ParseRecordHashError> {
+        let bytes = HEXLOWER.decode(text.as_bytes()).map_err(|_| ParseRecordHashError)?;
+        bytes.try_into().map(Self).map_err(|_| ParseRecordHashError)
     }
 }
 

@@ -6,11 +6,14 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use bulla_seal::{KeyVersionId, SealError};
+use rustix::fs::OFlags;
+use rustix::process::{getegid, geteuid, getgroups};
 use zeroize::Zeroizing;
 
 use super::{Identity, MAX_IDENTITY_LEN, ParseIdentityError};
 
 const OWNER_ONLY: u32 = 0o600;
+const ROOT: u32 = 0;
 
 /// An identity file could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -23,12 +26,17 @@ pub enum IdentityError {
     #[error("there is no identity file `{}`", .0.display())]
     NotFound(PathBuf),
     /// Others could read or change the file.
-    #[error("`{}` has mode {mode:04o}, so that others can use this identity; `chmod 600` it", .path.display())]
-    Mode {
+    #[error(
+        "`{}` has mode {mode:04o} and belongs to user {owner}: others can use this identity; make it yours, with mode 0600",
+        .path.display()
+    )]
+    Exposed {
         /// Which file.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
+        /// The user it belongs to.
+        owner: u32,
     },
     /// A folder, a device or the like.
     #[error("`{}` is not a regular file", .0.display())]
@@ -78,11 +86,11 @@ impl Identity {
 
     /// Reads an identity file.
     ///
-    /// Nobody but the owner may have access to it, with one exception: a file of mode 0440 that belongs to root, as container
-    /// platforms mount secrets, may be read by its group.
+    /// The file belongs to this user, and nobody else has access to it. The one exception is a secret as container platforms mount it: it
+    /// belongs to root and a group of this process, with mode 0440 or less.
     ///
     /// # Errors
-    /// [`IdentityError::NotFound`], [`IdentityError::Mode`], [`IdentityError::NotAFile`], [`IdentityError::Content`] or
+    /// [`IdentityError::NotFound`], [`IdentityError::Exposed`], [`IdentityError::NotAFile`], [`IdentityError::Content`] or
     /// [`IdentityError::Io`]; each names the path, none shows what the file holds.
     pub fn read_file(path: &Path) -> Result<Self, IdentityError> {
         let io = |source: io::Error| match source.kind() {
@@ -94,9 +102,9 @@ impl Identity {
         if !metadata.is_file() {
             return Err(IdentityError::NotAFile(path.to_owned()));
         }
-        let mode = metadata.mode() & 0o7777;
-        if !is_private(mode, metadata.uid()) {
-            return Err(IdentityError::Mode { path: path.to_owned(), mode });
+        let (mode, owner) = (metadata.mode() & 0o7777, metadata.uid());
+        if !is_private(mode, owner == geteuid().as_raw(), owner == ROOT && is_our_group(metadata.gid())) {
+            return Err(IdentityError::Exposed { path: path.to_owned(), mode, owner });
         }
         let content = |source| IdentityError::Content { path: path.to_owned(), source };
         // One byte more than an identity has, reserved at once, so that no copy is left behind by growing.
@@ -115,15 +123,19 @@ impl Identity {
 
 /// Opens for reading, without waiting for the other end of a pipe.
 fn open(path: &Path) -> io::Result<File> {
-    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
+    let flags = OFlags::NONBLOCK | OFlags::CLOEXEC;
     let flags = i32::try_from(flags.bits()).map_err(|_| io::ErrorKind::InvalidInput)?;
     OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
-/// Says whether nobody but the owner, or the group of a file that belongs to root, has access.
-fn is_private(mode: u32, owner: u32) -> bool {
-    const ROOT: u32 = 0;
-    mode & 0o077 == 0 || (owner == ROOT && mode & !0o440 == 0)
+/// Says whether a file is for nobody but this user, or is a secret mounted for a group of this process.
+fn is_private(mode: u32, is_ours: bool, is_mounted_for_us: bool) -> bool {
+    (is_ours && mode & 0o077 == 0) || (is_mounted_for_us && mode & !0o440 == 0)
+}
+
+fn is_our_group(group: u32) -> bool {
+    let supplementary = getgroups().unwrap_or_default();
+    getegid().as_raw() == group || supplementary.iter().any(|ours| ours.as_raw() == group)
 }
 
 #[cfg(test)]
@@ -155,7 +167,7 @@ mod tests {
         for mode in [0o640, 0o604, 0o660, 0o610, 0o666, 0o644] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             let refused = Identity::read_file(&path).unwrap_err();
-            assert!(matches!(refused, IdentityError::Mode { .. }), "{mode:o}: {refused}");
+            assert!(matches!(refused, IdentityError::Exposed { .. }), "{mode:o}: {refused}");
             assert!(refused.to_string().contains(&path.display().to_string()));
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
@@ -164,12 +176,16 @@ mod tests {
 
     #[test]
     fn a_mounted_secret_is_accepted() {
-        assert!(is_private(0o440, 0));
-        assert!(is_private(0o400, 0));
-        assert!(!is_private(0o440, 1_000));
-        assert!(!is_private(0o640, 0));
-        assert!(!is_private(0o444, 0));
-        assert!(!is_private(0o460, 0));
+        for mode in [0o440, 0o400, 0o040] {
+            assert!(is_private(mode, false, true), "{mode:o}");
+        }
+        for mode in [0o640, 0o444, 0o460, 0o600, 0o4440] {
+            assert!(!is_private(mode, false, true), "{mode:o}");
+        }
+        assert!(is_private(0o600, true, false));
+        for mode in [0o600, 0o440, 0o400] {
+            assert!(!is_private(mode, false, false), "{mode:o}");
+        }
     }
 
     #[test]
@@ -179,7 +195,7 @@ mod tests {
         assert!(matches!(Identity::read_file(&path), Err(IdentityError::NotFound(_))));
         assert!(matches!(
             Identity::read_file(folder.path()),
-            Err(IdentityError::Mode { .. } | IdentityError::NotAFile(_))
+            Err(IdentityError::Exposed { .. } | IdentityError::NotAFile(_))
         ));
         for content in [&b""[..], b"password hunter2\n", b"\xff\xfe", &[b'a'; 10_000]] {
             fs::write(&path, content).unwrap();
