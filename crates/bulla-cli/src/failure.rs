@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use bulla::{ErrorKind, KeyringError, OpenError, SettingsError, StoreError};
+use bulla::{ErrorKind, IdentityError, KeyringError, OpenError, SettingsError, StoreError};
 use serde_json::{Value, json};
 
 /// Result of a command.
@@ -38,9 +38,9 @@ impl Exit {
         use bulla::Error;
         match error {
             Error::Settings(_) | Error::NoIdentityPlace | Error::InvalidName { .. } | Error::Seal(_) => Self::Usage,
-            Error::NoProject { .. } | Error::NoIdentity { .. } => Self::NotFound,
-            Error::AlreadyInitialized { .. } => Self::Conflict,
-            Error::BadIdentity { .. } | Error::ExposedIdentity { .. } | Error::BadPin { .. } => Self::Refused,
+            Error::NoProject { .. } | Error::Identity(IdentityError::NotFound(_)) => Self::NotFound,
+            Error::AlreadyInitialized { .. } | Error::ProjectFound { .. } => Self::Conflict,
+            Error::Identity(_) | Error::BadPin { .. } => Self::Refused,
             Error::File { .. } => Self::Unavailable,
             Error::Backend(error) => match error.kind() {
                 ErrorKind::Conflict => Self::Conflict,

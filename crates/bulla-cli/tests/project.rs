@@ -2,6 +2,7 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::Command;
 
 use crate::sandbox::{Run, Sandbox};
 
@@ -49,11 +50,30 @@ fn a_project_in_memory_is_not_made() {
 fn an_interrupted_init_is_finished_by_the_next() {
     let sandbox = Sandbox::with_project();
     let settings = sandbox.read("bulla.toml");
-    // What a kill before the last step leaves.
+    // What a kill before the last steps leaves.
     fs::remove_file(sandbox.path("bulla.toml")).unwrap();
+    fs::remove_dir_all(sandbox.home().join(".local/share/bulla/pins")).unwrap();
     sandbox.run(["status"]).fails(3, "there is no project here");
     sandbox.run(["init"]).succeeds();
     assert_eq!(sandbox.read("bulla.toml"), settings);
+}
+
+#[test]
+fn init_does_not_adopt_a_project_that_is_in_use() {
+    let sandbox = Sandbox::with_project();
+    let copy = sandbox.path("elsewhere");
+    fs::create_dir(&copy).unwrap();
+    assert!(
+        Command::new("cp")
+            .args(["-r", ".bulla", "elsewhere"])
+            .current_dir(sandbox.path(""))
+            .status()
+            .unwrap()
+            .success()
+    );
+    let run = Run::of(sandbox.command(["init"]).current_dir(&copy)).fails(5, "of this machine, which");
+    assert!(run.stderr.contains("hint: if it is the one you want"), "{run:?}");
+    assert!(!copy.join("bulla.toml").exists());
 }
 
 #[test]
@@ -102,7 +122,7 @@ fn another_machine_is_refused() {
     let other = Sandbox::with_project();
     let theirs = other.home().join(".local/share/bulla/identity");
     let run = sandbox.run(["status", "--identity", theirs.to_str().unwrap()]);
-    run.fails(4, "has no grant in this project");
+    run.fails(4, "was not let in");
 }
 
 #[test]
@@ -112,7 +132,7 @@ fn an_exposed_identity_is_refused() {
     let mut permissions = fs::metadata(&identity).unwrap().permissions();
     std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o644);
     fs::set_permissions(&identity, permissions).unwrap();
-    sandbox.run(["status"]).fails(4, "is open to others");
+    sandbox.run(["status"]).fails(4, "others can use this identity");
 }
 
 #[test]

@@ -2,7 +2,7 @@ use std::io;
 use std::path::PathBuf;
 
 use bulla_backend::{BackendError, ErrorKind};
-use bulla_keyring::{KeyringError, NameError, ParseIdentityError};
+use bulla_keyring::{IdentityError, KeyringError, NameError};
 use bulla_seal::{OpenError, ProjectId, SealError};
 use bulla_store::StoreError;
 
@@ -32,33 +32,20 @@ pub enum Error {
         /// The project.
         project: ProjectId,
     },
+    /// The backend holds a project of this machine that was in use, and the settings do not name it.
+    #[error("already initialized: the backend holds project {project} of this machine, which `{}` does not name", file.display())]
+    ProjectFound {
+        /// Where it would be named.
+        file: PathBuf,
+        /// The project.
+        project: ProjectId,
+    },
     /// No setting names the identity file, and the user has no folder for it.
     #[error("there is no place for this machine's identity: neither `identity` nor HOME is set")]
     NoIdentityPlace,
-    /// This machine has no identity.
-    #[error("this machine has no identity: there is no file `{}`", path.display())]
-    NoIdentity {
-        /// Where it would be.
-        path: PathBuf,
-    },
-    /// The identity file is not one.
-    #[error("the identity file `{}` cannot be used: {reason}", path.display())]
-    BadIdentity {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: ParseIdentityError,
-    },
-    /// Others than its owner can reach the identity file.
-    #[error("the identity file `{}` is open to others (mode {mode:04o}, uid {owner})", path.display())]
-    ExposedIdentity {
-        /// Which file.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-        /// Its owner.
-        owner: u32,
-    },
+    /// The identity file is missing, open to others, or no identity.
+    #[error(transparent)]
+    Identity(IdentityError),
     /// The file that remembers the trust log is not one.
     #[error("the trust pin `{}` cannot be used: {reason}", path.display())]
     BadPin {
@@ -99,6 +86,16 @@ pub enum Error {
     Backend(#[from] BackendError),
 }
 
+impl From<IdentityError> for Error {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::Io { path, source } => Self::File { operation: "use the identity file", path, source },
+            IdentityError::Random(error) => Self::Seal(error),
+            error => Self::Identity(error),
+        }
+    }
+}
+
 impl From<KeyringError> for Error {
     fn from(error: KeyringError) -> Self {
         match error {
@@ -126,10 +123,10 @@ impl Error {
         match self {
             Self::Settings(error) => error.code(),
             Self::NoProject { .. } => "no_project",
-            Self::AlreadyInitialized { .. } => "already_initialized",
-            Self::NoIdentityPlace | Self::NoIdentity { .. } => "no_identity",
-            Self::BadIdentity { .. } => "bad_identity",
-            Self::ExposedIdentity { .. } => "exposed_identity",
+            Self::AlreadyInitialized { .. } | Self::ProjectFound { .. } => "already_initialized",
+            Self::NoIdentityPlace | Self::Identity(IdentityError::NotFound(_)) => "no_identity",
+            Self::Identity(IdentityError::Exposed { .. }) => "exposed_identity",
+            Self::Identity(_) => "bad_identity",
             Self::BadPin { .. } => "bad_pin",
             Self::File { .. } => "file",
             Self::InvalidName { .. } => "invalid_name",
@@ -147,10 +144,13 @@ impl Error {
             Self::Settings(error) => return error.hint(),
             Self::NoProject { .. } => "`bulla init` makes a project in this folder".to_owned(),
             Self::AlreadyInitialized { .. } => "`bulla status` shows the project".to_owned(),
-            Self::NoIdentity { .. } => {
+            Self::ProjectFound { file, project } => {
+                format!("if it is the one you want, put `project = \"{project}\"` into `{}`", file.display())
+            }
+            Self::Identity(IdentityError::NotFound(_)) => {
                 "`bulla init` makes it; where it lies elsewhere, name it with `--identity`".to_owned()
             }
-            Self::ExposedIdentity { path, .. } => {
+            Self::Identity(IdentityError::Exposed { path, .. }) => {
                 format!("check who read it, then `chmod 600 {}`", path.display())
             }
             Self::BadPin { .. } => {
@@ -213,10 +213,10 @@ fn keyring_hint(error: &KeyringError) -> Option<String> {
 
 fn store_hint(error: &StoreError) -> Option<String> {
     match error {
-        StoreError::Open { .. }
-        | StoreError::BadEntry { .. }
-        | StoreError::DamagedBlob { .. }
-        | StoreError::MissingBlob { .. } => {
+        StoreError::Open { .. } | StoreError::BadEntry { .. } => {
+            Some("nothing of it was returned; restore it from a backup".to_owned())
+        }
+        StoreError::DamagedBlob { .. } | StoreError::MissingBlob { .. } => {
             Some("nothing of it was returned; put it again, or restore it from a backup".to_owned())
         }
         StoreError::Keyring { source, .. } => keyring_hint(source),

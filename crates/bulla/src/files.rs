@@ -10,8 +10,8 @@ use bulla_seal::fill_random;
 
 /// Mode of what is for its owner alone.
 pub(crate) const PRIVATE: u32 = 0o600;
-/// Mode of what is no secret; the umask cuts it.
-pub(crate) const PUBLIC: u32 = 0o666;
+/// Mode of what is no secret; the umask cuts it further.
+pub(crate) const PUBLIC: u32 = 0o644;
 
 /// Returns the folder that a file lies in.
 pub(crate) fn folder(path: &Path) -> &Path {
@@ -26,29 +26,19 @@ pub(crate) fn create_folders(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Writes a private file that is not there yet.
-///
-/// Fails with `AlreadyExists` if it is: then it stays as it is.
-pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // A link, unlike a renaming, never replaces.
-    with_temporary(path, bytes, PRIVATE, |temporary| fs::hard_link(temporary, path))
-}
-
 /// Writes a file, in the place of one that may be there.
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    with_temporary(path, bytes, mode, |temporary| fs::rename(temporary, path))
-}
-
-fn with_temporary(path: &Path, bytes: &[u8], mode: u32, name: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let temporary = temporary(path)?;
     let written = (|| {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        name(&temporary)
+        fs::rename(&temporary, path)
     })();
-    // Gone already if it was renamed; else of no use. The first error is the one to report.
-    let _ = fs::remove_file(&temporary);
+    if written.is_err() {
+        // Of no use to anybody; the first error is the one to report.
+        let _ = fs::remove_file(&temporary);
+    }
     written?;
     File::open(folder(path))?.sync_all()
 }

@@ -51,8 +51,8 @@ mod settings;
 pub use backend_url::BackendUrl;
 pub use bulla_backend::{BackendError, Durability, ErrorKind, Timestamp};
 pub use bulla_keyring::{
-    Algorithm, Fingerprint, Identity, KeyInfo, KeyName, Keyring, KeyringError, NameError, ParseIdentityError, TrustPin,
-    VersionInfo,
+    Algorithm, Fingerprint, Identity, IdentityError, KeyInfo, KeyName, Keyring, KeyringError, NameError,
+    ParseIdentityError, TrustPin, VersionInfo,
 };
 pub use bulla_seal::{Context, ContextBuilder, OpenError, ProjectId, SealError};
 pub use bulla_store::{

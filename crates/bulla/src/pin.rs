@@ -27,6 +27,11 @@ impl PinFile {
         Self { path: files::folder(identity).join("pins").join(project.to_string()), project }
     }
 
+    /// Says whether this machine has opened the project before.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.path.exists()
+    }
+
     /// Reads the pin; where there is none, the project id is all that is known.
     pub(crate) fn load(&self) -> Result<TrustPin> {
         match fs::metadata(&self.path) {
@@ -53,7 +58,7 @@ impl PinFile {
     }
 
     fn try_advance(&self, pin: &TrustPin) -> Result<()> {
-        if self.path.exists() && self.load()?.length() >= pin.length() {
+        if self.is_behind(pin)? {
             return Ok(());
         }
         let failed = |error| self.failed("write the trust pin", error);
@@ -62,10 +67,22 @@ impl PinFile {
         // Other processes of this machine may be about to write theirs. Released when it is dropped.
         let lock = File::open(folder).map_err(failed)?;
         lock.lock().map_err(failed)?;
-        if self.path.exists() && self.load()?.length() >= pin.length() {
+        if self.is_behind(pin)? {
             return Ok(());
         }
         files::replace(&self.path, format!("{pin}\n").as_bytes(), files::PRIVATE).map_err(failed)
+    }
+
+    /// Says whether `pin` adds nothing to what is kept. Two logs of one length are a rollback of one of them.
+    fn is_behind(&self, pin: &TrustPin) -> Result<bool> {
+        if !self.is_kept() {
+            return Ok(false);
+        }
+        let kept = self.load()?;
+        if kept.length() == pin.length() && kept != *pin {
+            return Err(self.bad("another process saw a trust log of the same length that is not this one"));
+        }
+        Ok(kept.length() >= pin.length())
     }
 
     fn parse(&self, text: &str) -> Result<TrustPin> {

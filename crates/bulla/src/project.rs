@@ -25,6 +25,9 @@ pub struct Project {
     pin_is_kept: bool,
 }
 
+/// Length of the trust log of a project that was just made: root, grant and epoch.
+const RECORDS_AT_FIRST: u64 = 3;
+
 impl Project {
     /// Makes a project in the backend that the settings name, with a first key, named by the setting `key`.
     ///
@@ -32,8 +35,9 @@ impl Project {
     /// written last: it names the project. A call that was interrupted can be made again.
     ///
     /// # Errors
-    /// [`Error::AlreadyInitialized`]; [`KeyringError::ProjectExists`] if another machine made the project that the backend
-    /// holds; and whatever the backend and the identity file say.
+    /// [`Error::AlreadyInitialized`]; [`Error::ProjectFound`] if the backend holds a project of this machine that is in use;
+    /// [`KeyringError::ProjectExists`] if another machine made the project that the backend holds; and whatever the backend and the
+    /// identity file say.
     pub async fn init(settings: Settings) -> Result<Self> {
         if let Some(project) = *settings.project().get() {
             return Err(Error::AlreadyInitialized { file: settings.file().to_owned(), project });
@@ -57,7 +61,14 @@ impl Project {
                 if pinned.project().get().is_some() {
                     return Err(Error::AlreadyInitialized { file: settings.file().to_owned(), project });
                 }
-                Keyring::open(backend.trust.clone(), identity, project, clock()).await?
+                // What was only begun has no keys worth having, was never opened, and so left no pin.
+                let keyring = Keyring::open(backend.trust.clone(), identity, project, clock()).await?;
+                let known =
+                    settings.identity().get().as_deref().is_some_and(|path| PinFile::beside(path, project).is_kept());
+                if known || keyring.pin().length() > RECORDS_AT_FIRST {
+                    return Err(Error::ProjectFound { file: settings.file().to_owned(), project });
+                }
+                keyring
             }
             Err(error) => return Err(error.into()),
         };
@@ -65,11 +76,11 @@ impl Project {
             Ok(_) | Err(KeyringError::KeyExists(_)) => {}
             Err(error) => return Err(error.into()),
         }
-        let project = Self::assemble(settings, keyring, backend)?;
-        if project.settings.backend().get() != &BackendUrl::Memory {
-            pin_project(&project.settings, &project.id())?;
+        // The settings name the project before its pin is kept: a pin without settings is a project that is in use elsewhere.
+        if settings.backend().get() != &BackendUrl::Memory {
+            pin_project(&settings, &keyring.project())?;
         }
-        Ok(project)
+        Self::assemble(settings, keyring, backend)
     }
 
     /// Opens the project that the settings name.

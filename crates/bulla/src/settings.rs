@@ -242,13 +242,18 @@ pub enum SettingsError {
         /// What is wrong, and in which line.
         detail: String,
     },
-    /// The settings file was found above the working folder and belongs to somebody else.
-    #[error("the settings file `{}` belongs to another user (uid {owner})", path.display())]
+    /// The settings file was found, not named, and others than this user and root may have written it, or it is no plain file.
+    #[error(
+        "the settings file `{}` may be another user's (uid {owner}, mode {mode:04o}), or it is not a plain file",
+        path.display()
+    )]
     ForeignFile {
         /// The file.
         path: PathBuf,
         /// Its owner.
         owner: u32,
+        /// Its mode.
+        mode: u32,
     },
     /// The settings file has a key that means nothing.
     #[error("the settings file `{}` has the unknown setting `{name}`", path.display())]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::{fs, thread};
 
 use bulla::blocking::Project;
-use bulla::{Error, KeyringError, Origin, Setting, Settings, SettingsBuilder};
+use bulla::{Error, IdentityError, KeyringError, Origin, Setting, Settings, SettingsBuilder};
 use tempfile::TempDir;
 
 fn settings(folder: &Path, scheme: &str) -> SettingsBuilder {
@@ -70,7 +70,7 @@ fn another_machine_or_project_is_refused() {
     let project = load(settings(folder.path(), "sqlite").give(Setting::Project, theirs.id().to_string(), Origin::Code));
     assert!(matches!(project, Err(Error::Keyring(KeyringError::OtherProject { .. }))), "{project:?}");
     let nobody = load(settings(folder.path(), "sqlite").identity(folder.path().join("none")));
-    assert!(matches!(nobody, Err(Error::NoIdentity { .. })), "{nobody:?}");
+    assert!(matches!(nobody, Err(Error::Identity(IdentityError::NotFound(_)))), "{nobody:?}");
     drop(ours);
 
     fs::remove_file(folder.path().join("bulla.toml")).unwrap();

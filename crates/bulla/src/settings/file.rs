@@ -1,12 +1,13 @@
 //! The settings file: finding it, reading it, and adding the project to it.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use bulla_seal::ProjectId;
+use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
 use super::{Origin, Setting, Settings, SettingsError};
@@ -20,29 +21,42 @@ const MAX_LEN: u64 = 64 * 1024;
 
 /// Returns the settings file of `folder` or of the nearest folder above it that has one.
 ///
-/// A file that belongs to neither this user nor root is refused: whoever may write to a folder above, `/tmp` say, could otherwise
-/// choose where our data goes.
-pub(super) fn find(folder: &Path) -> Result<Option<PathBuf>, SettingsError> {
+/// A file that belongs to neither this user nor root, that anybody may write, or that is a link is refused: whoever may write to a
+/// folder above, `/tmp` say, could otherwise choose where our data goes. What is judged is the open file, which is then read.
+pub(super) fn find(folder: &Path) -> Result<Option<(PathBuf, File)>, SettingsError> {
     for folder in folder.ancestors() {
         let path = folder.join(FILE_NAME);
-        let metadata = match fs::metadata(&path) {
-            Ok(metadata) => metadata,
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let opened = OpenOptions::new().read(true).custom_flags(flags).open(&path);
+        let failed = |source, path| SettingsError::File { operation: "open", path, source };
+        let file = match opened {
+            Ok(file) => file,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
-            Err(source) => return Err(SettingsError::File { operation: "find", path, source }),
+            Err(source) => return Err(failed(source, path)),
         };
-        let owner = metadata.uid();
-        if owner != 0 && owner != geteuid().as_raw() {
-            return Err(SettingsError::ForeignFile { path, owner });
+        let metadata = match file.metadata() {
+            Ok(metadata) => metadata,
+            Err(source) => return Err(failed(source, path)),
+        };
+        let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
+        let is_ours = owner == 0 || owner == geteuid().as_raw();
+        if !metadata.is_file() || !is_ours || mode & 0o002 != 0 {
+            return Err(SettingsError::ForeignFile { path, owner, mode });
         }
-        return Ok(Some(path));
+        return Ok(Some((path, file)));
     }
     Ok(None)
 }
 
+/// Opens a settings file that was named.
+pub(super) fn open(path: &Path) -> Result<File, SettingsError> {
+    File::open(path).map_err(|source| SettingsError::File { operation: "read", path: path.to_owned(), source })
+}
+
 /// Reads the values of a settings file.
-pub(super) fn read(path: &Path) -> Result<Vec<(Setting, OsString)>, SettingsError> {
+pub(super) fn read(path: &Path, file: File) -> Result<Vec<(Setting, OsString)>, SettingsError> {
     let syntax = |detail: String| SettingsError::Syntax { path: path.to_owned(), detail };
-    let text = text(path)?;
+    let text = text(path, file)?;
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
         syntax(match line {
@@ -64,10 +78,10 @@ pub(super) fn read(path: &Path) -> Result<Vec<(Setting, OsString)>, SettingsErro
     Ok(values)
 }
 
-fn text(path: &Path) -> Result<String, SettingsError> {
+fn text(path: &Path, file: File) -> Result<String, SettingsError> {
     let failed = |source| SettingsError::File { operation: "read", path: path.to_owned(), source };
     let mut text = String::new();
-    File::open(path).map_err(failed)?.take(MAX_LEN + 1).read_to_string(&mut text).map_err(failed)?;
+    file.take(MAX_LEN + 1).read_to_string(&mut text).map_err(failed)?;
     if text.len() as u64 > MAX_LEN {
         let detail = format!("it is longer than {MAX_LEN} bytes");
         return Err(SettingsError::Syntax { path: path.to_owned(), detail });
@@ -105,7 +119,7 @@ pub(crate) fn pin_project(settings: &Settings, project: &ProjectId) -> Result<()
         new.push_str(&format!("backend = {}\n", quoted(&url)));
     }
     // Keys outside of tables come first, so that they are not taken for keys of the table above them.
-    match text(path) {
+    match open(path).and_then(|file| text(path, file)) {
         Ok(old) => new.push_str(&old),
         Err(SettingsError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
@@ -133,6 +147,8 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -152,7 +168,7 @@ mod tests {
         pin_project(&settings, &ProjectId([7; 32])).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.ends_with("# ours\nkey = \"orders\"\n[config]\nignore_environment = true\n"));
-        let mut values = read(&path).unwrap();
+        let mut values = read(&path, open(&path).unwrap()).unwrap();
         values.sort_by_key(|(setting, _)| setting.name());
         let names: Vec<_> = values.iter().map(|(setting, _)| setting.name()).collect();
         assert_eq!(names, ["backend", "config.ignore_environment", "key", "project"]);

@@ -112,21 +112,22 @@ impl SettingsBuilder {
 
     fn read(self, may_be_new: bool) -> Result<Settings, SettingsError> {
         let folder = self.working_folder()?;
-        let (path, exists) = match &self.file {
-            _ if self.no_file => (folder.join(FILE_NAME), false),
+        let (path, file) = match &self.file {
+            _ if self.no_file => (folder.join(FILE_NAME), None),
             Some(file) => {
                 let path = folder.join(file);
-                let exists = !may_be_new || path.exists();
-                (path, exists)
+                let file = if may_be_new && !path.exists() { None } else { Some(file::open(&path)?) };
+                (path, file)
             }
             // A new project is begun where we stand, whatever lies above.
-            None if may_be_new && !folder.join(FILE_NAME).exists() => (folder.join(FILE_NAME), false),
+            None if may_be_new && !folder.join(FILE_NAME).exists() => (folder.join(FILE_NAME), None),
             None => match file::find(&folder)? {
-                Some(path) => (path, true),
-                None => (folder.join(FILE_NAME), false),
+                Some((path, file)) => (path, Some(file)),
+                None => (folder.join(FILE_NAME), None),
             },
         };
-        let from_file = if exists { file::read(&path)? } else { Vec::new() };
+        let exists = file.is_some();
+        let from_file = file.map_or_else(|| Ok(Vec::new()), |file| file::read(&path, file))?;
         let mut raw: Vec<Raw> = from_file
             .into_iter()
             .map(|(setting, text)| Raw { setting, text, origin: Origin::File(path.clone()) })
