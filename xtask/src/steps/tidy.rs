@@ -10,12 +10,10 @@ use crate::workspace::{Member, Workspace};
 const LONGEST_FILE: usize = 800;
 const LONG_FILES: &[(&str, &str)] = &[];
 
-/// The crate that may contain unsafe code, and in which files: one that is shipped, the others tests.
+/// The crate that may contain unsafe code, and in which file.
 const UNSAFE_CRATE_ROOT: &str = "crates/bulla-seal/src/lib.rs";
 const UNSAFE_FILES: &[(&str, &str)] = &[
     ("crates/bulla-seal/src/locked.rs", "locks memory and keeps it out of core dumps"),
-    ("crates/bulla-seal/tests/allocations.rs", "counts what a global allocator is asked for"),
-    ("crates/bulla-seal/tests/fork.rs", "forks"),
 ];
 
 /// Kinds of files that people write, by how their names end.
