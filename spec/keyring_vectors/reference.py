@@ -460,28 +460,36 @@ def unwrap(stored: bytes, key: bytes, project: bytes, identity: Identity) -> byt
 
 
 def read_key(documents: Documents, walk: Walk, name: str) -> seal.KeyVersion:
-    """The newest version of a key, or raises `Refused`."""
-    return read_key_version(documents, walk, name, read_description(documents, walk, name)[5])
+    """The newest version of a key, to seal under, or raises `Refused`."""
+    epoch, description = read_description(documents, walk, name)
+    if epoch != len(walk.epochs):
+        raise Refused("old_epoch")
+    epoch, key = read_key_version(documents, walk, name, description[5])
+    if key.id != description[6]:
+        raise Refused("corrupt")
+    if epoch != len(walk.epochs):
+        raise Refused("old_epoch")
+    return key
 
 
-def read_description(documents: Documents, walk: Walk, name: str) -> list:
-    """The description of a key."""
+def read_description(documents: Documents, walk: Walk, name: str) -> tuple[int, list]:
+    """The description of a key, and its epoch."""
     stored = documents.get("keys", {}).get(name.encode())
     if stored is None:
         raise Refused("not_found")
     try:
         _, epoch, sealed = shaped(stored, 1, int, bytes)
         body = seal.open_sealed(sealed, [wrapping_key(dek_of(walk, epoch))], key_context(walk.project, name))
-        items = shaped(body, 1, 1, int, int, int, int, {})
+        items = shaped(body, 1, 1, int, int, int, int, 8, {})
     except (ValueError, seal.Refused):
         raise Refused("corrupt") from None
     if items[2] not in SUITE_OF_ALGORITHM or not 1 <= items[4] <= items[5]:
         raise Refused("corrupt")
-    return items
+    return epoch, items
 
 
-def read_key_version(documents: Documents, walk: Walk, name: str, number: int) -> seal.KeyVersion:
-    """One version of a key."""
+def read_key_version(documents: Documents, walk: Walk, name: str, number: int) -> tuple[int, seal.KeyVersion]:
+    """One version of a key, and its epoch."""
     stored = documents.get("key_versions", {}).get(name.encode() + b"\0" + u64(number), b"")
     try:
         row = shaped(stored, 1, number, 8, 1, int, int, int, bytes)
@@ -491,7 +499,7 @@ def read_key_version(documents: Documents, walk: Walk, name: str, number: int) -
         raise Refused("corrupt") from None
     if len(material) != 32 or row[4] not in SUITE_OF_ALGORITHM:
         raise Refused("corrupt")
-    return seal.KeyVersion(row[2], material)
+    return row[6], seal.KeyVersion(row[2], material)
 
 
 def open_value(documents: Documents, walk: Walk, name: str, context: bytes, sealed: bytes) -> bytes:
@@ -504,7 +512,7 @@ def open_value(documents: Documents, walk: Walk, name: str, context: bytes, seal
         _, found, number = shaped(stored, 1, str, int)
     except ValueError:
         raise Refused("corrupt") from None
-    key = read_key_version(documents, walk, found, number)
+    _, key = read_key_version(documents, walk, found, number)
     if key.id != key_id:
         raise Refused("corrupt")
     if found != name:

@@ -15,12 +15,12 @@ def three_machines() -> Project:
     project = Project.begin()
     project.let_in("second", ref.AUTHORISE)
     project.let_in("user", ref.USE, author="second")
-    project.put_key("shop/orders", 1, 3)
-    project.put_key("letters", 2, 1)
-    project.put_key("index", 3, 1)
+    for name, algorithm, newest in KEYS:
+        project.put_key(name, algorithm, newest)
     return project
 
 
+KEYS = (("shop/orders", 1, 3), ("letters", 2, 1), ("index", 3, 1))
 ALL_KEYS = {"index": "ok", "letters": "ok", "shop/orders": "ok"}
 
 
@@ -41,7 +41,11 @@ def good() -> Named:
     for machine in ("founder", "second", "user"):
         later.wrap(machine, 2)
     later.let_in("recovery", ref.RECOVERY)
-    yield "ok_second_epoch", later.vector("a second epoch, and a grant under it", machine="recovery", keys=ALL_KEYS)
+    for name, algorithm, newest in KEYS:
+        later.put_key(name, algorithm, newest + 1, made=newest)
+        later.put_value(name, newest + 1, algorithm, row=2)
+    comment = "a second epoch, a grant under it, and keys that were described anew and rotated"
+    yield "ok_second_epoch", later.vector(comment, machine="recovery", keys=ALL_KEYS)
 
 
 def values() -> Named:
@@ -260,7 +264,8 @@ def keys() -> Named:
 
     rows = base.documents["keys"]
     description = ref.decode(rows[name.encode()])
-    raised = description[2].replace(b"\x87\x01\x01\x01", b"\x87\x01\x01\x02", 1)
+    raised = description[2].replace(b"\x88\x01\x01\x01", b"\x88\x01\x01\x02", 1)
+    assert raised != description[2], "the use case is where it is looked for"
     for what, (collection, key, value, key_code, value_code) in {
         "key_of_another_name": ("keys", name.encode(), rows[b"letters"], "corrupt", "ok"),
         "key_altered": ("keys", name.encode(), ref.encode([*description[:2], raised]), "corrupt", "ok"),
@@ -290,4 +295,43 @@ def keys() -> Named:
         yield f"hostile_{what}", project.vector(f"keys: {what.replace('_', ' ')}", keys=expected)
 
 
-FAMILIES = (good, values, entrances, appended, logs, keys)
+def newest_versions() -> Named:
+    """Authentic descriptions whose newest version is another than they say, or that are of an older epoch."""
+    base = three_machines()
+    base.put_value("shop/orders", 2, 1)
+    name, algorithm, newest = KEYS[0]
+
+    project = base.copy()
+    body = project.description(name, algorithm, newest)
+    project.put_description(name, [*body[:6], project.key_version(name, newest - 1).id, {}])
+    comment = "keys: a description with the number of one version and the id of another"
+    yield "hostile_key_of_another_id", project.vector(comment, keys=ALL_KEYS | {name: "corrupt"})
+
+    project = base.copy()
+    lost = drawn("lost/id", 8), drawn("lost/material")
+    row = ref.decode(project.documents["key_versions"][name.encode() + b"\0" + ref.u64(newest)])
+    project.put_version(name, [1, newest, lost[0], *row[3:7]], lost[1])
+    project.put("key_ids", lost[0], ref.encode([1, name, newest]))
+    comment = "keys: another version of the same number, as after an older copy was restored"
+    yield "hostile_version_of_another_history", project.vector(comment, keys=ALL_KEYS | {name: "corrupt"})
+
+    later = base.copy()
+    later.begin_epoch()
+    later.wrap("founder", 2)
+    stale = dict.fromkeys(ALL_KEYS, "old_epoch")
+    comment = "keys: a second epoch, and keys that a holder of the first data key may have written"
+    yield "hostile_key_of_older_epoch", later.vector(comment, keys=stale)
+
+    project = later.copy()
+    project.put_description(name, project.description(name, algorithm, newest))
+    comment = "keys: a key of the second epoch, its newest version of the first"
+    yield "hostile_version_of_older_epoch", project.vector(comment, keys=stale)
+
+    project = later.copy()
+    project.put_key(name, algorithm, newest + 1, made=newest)
+    project.put_description(name, project.description(name, algorithm, newest), epoch=1)
+    comment = "keys: an older description, put back after the epoch changed and the key was rotated"
+    yield "hostile_key_put_back_to_older_epoch", project.vector(comment, keys=stale)
+
+
+FAMILIES = (good, values, entrances, appended, logs, keys, newest_versions)

@@ -156,14 +156,18 @@ class Project:
 
     # Keys
 
-    def put_key(self, name: str, algorithm: int, newest: int) -> None:
-        """Makes a key with versions 1 to `newest`."""
-        for number in range(1, newest + 1):
+    def put_key(self, name: str, algorithm: int, newest: int, made: int = 0) -> None:
+        """Makes a key with versions 1 to `newest`, of which `made` are there already, and describes it in the newest epoch."""
+        for number in range(made + 1, newest + 1):
             key = self.key_version(name, number)
             row = [1, number, key.id, 1, algorithm, TIME + number, len(self.deks)]
             self.put_version(name, row, key.material)
             self.put("key_ids", key.id, ref.encode([1, name, number]))
-        self.put_description(name, [1, 1, algorithm, TIME, 1, newest, {}])
+        self.put_description(name, self.description(name, algorithm, newest))
+
+    def description(self, name: str, algorithm: int, newest: int) -> list:
+        """What the description of a key says."""
+        return [1, 1, algorithm, TIME, 1, newest, self.key_version(name, newest).id, {}]
 
     def put_version(self, name: str, row: list, material: bytes) -> None:
         """Stores a version."""
@@ -173,11 +177,12 @@ class Project:
         row = [*row, sealed(key, seal.Suite.AES256_GCM, context, material, label)]
         self.put("key_versions", name.encode() + b"\0" + ref.u64(row[1]), ref.encode(row))
 
-    def put_description(self, name: str, body: list, epoch: int = 1) -> None:
-        """Stores the description of a key."""
+    def put_description(self, name: str, body: list, epoch: int | None = None) -> None:
+        """Stores the description of a key, by default under the newest data key."""
+        epoch = epoch or len(self.deks)
         context = ref.key_context(self.project, name)
         key = ref.wrapping_key(self.deks[epoch - 1])
-        label = f"{self.name}/key/{name}/{body[5]}"
+        label = f"{self.name}/key/{name}/{body[5]}/{body[6].hex()}"
         description = sealed(key, seal.Suite.AUTHENTICATED, context, ref.encode(body), label)
         self.put("keys", name.encode(), ref.encode([1, epoch, description]))
 

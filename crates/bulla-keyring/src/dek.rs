@@ -108,6 +108,21 @@ impl Candidate {
         self.capability_key()?.seal(Params::default(), &context, &capability.number().to_be_bytes())
     }
 
+    /// Opens what a machine may do, or returns `None` if it was sealed for another machine or under another data key.
+    pub(crate) fn open_capability(
+        &self,
+        project: &ProjectId,
+        subject: Fingerprint,
+        sealed: &[u8],
+    ) -> Result<Option<Capability>, SealError> {
+        Ok(open_capability(&self.capability_key()?, project, subject, sealed))
+    }
+
+    /// Says whether both are the same data key of the same epoch, in constant time.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.epoch == other.epoch && constant_time_eq(self.secret.expose(), other.secret.expose())
+    }
+
     /// Compares with the commitment of an epoch record.
     pub(crate) fn check(self, project: &ProjectId, commitment: &[u8; 32]) -> Result<Option<Committed>, SealError> {
         if !constant_time_eq(&self.commitment(project)?, commitment) {
@@ -137,9 +152,7 @@ impl Committed {
         subject: Fingerprint,
         sealed: &[u8],
     ) -> Option<Capability> {
-        let context = capability_context(project, subject).ok()?;
-        let number = self.capability.open(&context, sealed).ok()?;
-        Capability::from_number(u32::from_be_bytes(number.try_into().ok()?))
+        open_capability(&self.capability, project, subject, sealed)
     }
 }
 
@@ -194,6 +207,12 @@ impl Deks {
 
 fn wrap_info(project: &ProjectId, epoch: u64, machine: Fingerprint) -> Vec<u8> {
     [WRAP_INFO, &project.0, &epoch.to_be_bytes(), &machine.0].concat()
+}
+
+fn open_capability(key: &SealKey, project: &ProjectId, subject: Fingerprint, sealed: &[u8]) -> Option<Capability> {
+    let context = capability_context(project, subject).ok()?;
+    let number = key.open(&context, sealed).ok()?;
+    Capability::from_number(u32::from_be_bytes(number.try_into().ok()?))
 }
 
 fn capability_context(project: &ProjectId, subject: Fingerprint) -> Result<Context, SealError> {

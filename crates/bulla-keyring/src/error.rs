@@ -72,6 +72,30 @@ pub enum KeyringError {
         /// The newest version there is now.
         found: u64,
     },
+    /// A key has another newest version than this process has seen, under the same number.
+    #[error(
+        "key `{name}` has another version {number} than was seen before: an older copy of the database was restored, and the key \
+         rotated; restore the newest copy"
+    )]
+    KeyForked {
+        /// Which key.
+        name: KeyName,
+        /// The number of both versions.
+        number: u64,
+    },
+    /// A key, or its newest version, is protected by the data key of an older epoch: it opens, but nothing may be sealed under it.
+    #[error(
+        "{document} is of epoch {epoch}, the project is in epoch {current}: it opens, but nothing is sealed under it before it is \
+         written anew"
+    )]
+    OldEpoch {
+        /// Which document, in words.
+        document: String,
+        /// Its epoch.
+        epoch: u64,
+        /// The current epoch.
+        current: u64,
+    },
     /// A record of the trust log is not what it must be.
     #[error("the trust log is not valid: {0}")]
     TrustLog(#[from] TrustLogError),
@@ -108,7 +132,8 @@ impl KeyringError {
             Self::Reserved(_) => "reserved_name",
             Self::NoGrant(_) => "no_grant",
             Self::NoDataKey { .. } => "no_data_key",
-            Self::Rollback { .. } | Self::KeyRollback { .. } => "rollback",
+            Self::Rollback { .. } | Self::KeyRollback { .. } | Self::KeyForked { .. } => "rollback",
+            Self::OldEpoch { .. } => "old_epoch",
             Self::TrustLog(_) => "trust_log",
             Self::Corrupt { .. } => "corrupt",
             Self::Conflict(_) => "conflict",

@@ -2,6 +2,8 @@
 
 mod keys;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use std::collections::BTreeMap;
@@ -14,7 +16,7 @@ use crate::cache::Cache;
 use crate::dek::{Candidate, Deks};
 use crate::format::{SignedRecord, TRUST_LOG, WRAPS, Wrap, position_key, wrap_key};
 use crate::trust_log::{self, Machine, Problem, TrustPin, Verifier};
-use crate::{Fingerprint, Identity, KeyringError, MachineName, Result};
+use crate::{Fingerprint, Identity, KeyName, KeyringError, MachineName, Result};
 
 /// Most epochs of which a machine holds copies.
 const MAX_EPOCHS: usize = 4_096;
@@ -39,7 +41,13 @@ impl Keyring {
     /// the project it names.
     ///
     /// # Errors
-    /// [`KeyringError::ProjectExists`] if the database holds a project; otherwise as [`Keyring::open`].
+    /// [`KeyringError::ProjectExists`] if the database holds a project; [`KeyringError::Conflict`] if another process creates with the
+    /// same identity just now; [`KeyringError::NoDataKey`] if this machine's copy of the data key was replaced while the creation was
+    /// interrupted; otherwise as [`Keyring::open`].
+    ///
+    /// # Security
+    /// A wrapped data key that is found is used only if the first grant, signed by this identity, was made under it. A project that the same
+    /// identity has begun elsewhere can be presented by whoever writes the database: compare the id, or use a new identity.
     pub async fn create(
         trust: Arc<dyn Documents>,
         identity: Arc<Identity>,
@@ -114,6 +122,11 @@ impl Keyring {
     pub fn machines(&self) -> impl Iterator<Item = (Fingerprint, &Machine)> {
         self.machines.iter().map(|(fingerprint, machine)| (*fingerprint, machine))
     }
+}
+
+/// Refuses the names of the keys that Bulla makes for itself. Every public operation that makes, seals, opens or rotates passes here.
+fn refuse_system(name: &KeyName) -> Result<()> {
+    if name.is_system() { Err(KeyringError::Reserved(name.clone())) } else { Ok(()) }
 }
 
 /// Says whose database this is before anything is unwrapped, so that a mix-up is called by its name.

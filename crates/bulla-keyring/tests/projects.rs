@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use bulla_backend::testing::{CallFaults, Failure};
-use bulla_backend::{DocumentKey, MemoryDocuments};
+use bulla_backend::testing::{CallFaults, Failure, FaultyDocuments};
+use bulla_backend::{DocumentKey, Documents, MemoryDocuments};
 use bulla_keyring::format::{TRUST_LOG, WRAPS, Wrap};
 use bulla_keyring::{Algorithm, Capability, Identity, KeyringError, TrustPin};
 
-use crate::setting::{Setting, code, context, name};
+use crate::setting::{OneAtATime, Setting, code, context, name};
 
 #[test]
 fn a_project_is_created_once_and_opened_again() {
@@ -107,20 +107,31 @@ fn a_tampered_log_is_refused_by_position() {
 
 #[test]
 fn creation_is_completed_after_a_failure_at_any_call() {
+    let at_once = |setting: &Setting| -> Arc<dyn Documents> { Arc::new(setting.documents.clone()) };
+    assert_eq!(fail_at_any_call(at_once), 5, "look, commit, and three to open");
+    let one_by_one = |setting: &Setting| -> Arc<dyn Documents> { Arc::new(OneAtATime(setting.documents.clone())) };
+    let calls = fail_at_any_call(one_by_one);
+    assert!(calls >= 12, "{calls} calls");
+}
+
+/// Lets each call of creating a project fail in each way, and creates it again; returns how many calls there are.
+fn fail_at_any_call(driver: impl Fn(&Setting) -> Arc<dyn Documents>) -> u64 {
+    let faulty = |setting: &Setting, faults: &CallFaults| -> Arc<dyn Documents> {
+        Arc::new(FaultyDocuments::new(driver(setting), faults.clone()))
+    };
     let calls = {
         let setting = Setting::new();
         let faults = CallFaults::new();
-        setting.create_on(setting.faulty(&faults)).unwrap();
+        setting.create_on(faulty(&setting, &faults)).unwrap();
         faults.calls()
     };
-    assert!(calls >= 8, "{calls} calls");
     for (at, failure) in (1..=calls).flat_map(|at| Failure::ALL.map(|failure| (at, failure))) {
         let setting = Setting::new();
         let faults = CallFaults::new();
         faults.arm(at, failure);
-        assert!(setting.create_on(setting.faulty(&faults)).is_err(), "call {at}, {failure:?}");
+        assert!(setting.create_on(faulty(&setting, &faults)).is_err(), "call {at}, {failure:?}");
         faults.disarm();
-        let keyring = match setting.create_on(setting.faulty(&faults)) {
+        let keyring = match setting.create_on(faulty(&setting, &faults)) {
             Ok(keyring) => keyring,
             Err(KeyringError::ProjectExists { project, ours: true }) => setting.open(project).unwrap(),
             Err(error) => unreachable!("call {at}, {failure:?}: {error}"),
@@ -135,6 +146,7 @@ fn creation_is_completed_after_a_failure_at_any_call() {
             assert_eq!(reopened.open_sealed(&orders, &context, &sealed).await.unwrap(), b"42");
         });
     }
+    calls
 }
 
 #[test]
@@ -151,7 +163,7 @@ fn an_unfinished_project_says_what_to_do() {
 
 #[test]
 fn two_creators_at_once_make_one_project() {
-    for _ in 0..8 {
+    for at_once in [true, false].repeat(6) {
         let documents = MemoryDocuments::new();
         let created = std::thread::scope(|scope| {
             let threads = [(); 4].map(|()| {
@@ -159,7 +171,7 @@ fn two_creators_at_once_make_one_project() {
                 scope.spawn(move || {
                     let identity = Arc::new(Identity::generate().unwrap());
                     let setting = Setting { documents: documents.clone(), identity };
-                    setting.create_on(Arc::new(documents))
+                    setting.create_on(if at_once { Arc::new(documents) } else { Arc::new(OneAtATime(documents)) })
                 })
             });
             threads.map(|thread| thread.join().unwrap())
@@ -169,5 +181,29 @@ fn two_creators_at_once_make_one_project() {
         for refused in created.iter().filter_map(|created| created.as_ref().err()) {
             assert_eq!(refused.code(), "already_exists", "{refused}");
         }
+    }
+}
+
+#[test]
+fn one_identity_used_twice_at_once_makes_one_project() {
+    for at_once in [true, false].repeat(8) {
+        let setting = Setting::new();
+        let driver = || -> Arc<dyn Documents> {
+            if at_once { Arc::new(setting.documents.clone()) } else { Arc::new(OneAtATime(setting.documents.clone())) }
+        };
+        let created: Vec<_> = std::thread::scope(|scope| {
+            let threads = [(); 4].map(|()| scope.spawn(|| setting.create_on(driver())));
+            threads.map(|thread| thread.join().unwrap()).into()
+        });
+        // Whoever lost a race is told so; whoever looks afterwards finds one project.
+        let project = match setting.create_on(driver()) {
+            Ok(keyring) => keyring.project(),
+            Err(KeyringError::ProjectExists { project, ours: true }) => project,
+            Err(error) => unreachable!("{error}"),
+        };
+        for keyring in created.iter().flatten() {
+            assert_eq!(keyring.project(), project);
+        }
+        assert_eq!(setting.open(project).unwrap().pin().length(), 3);
     }
 }

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bulla_backend::testing::{CallFaults, FaultyDocuments};
-use bulla_backend::{Clock, Collection, Document, Documents, ListQuery, MemoryDocuments, Timestamp};
+use bulla_backend::{
+    Capabilities, Clock, Collection, Document, DocumentKey, Documents, Expected, ListQuery, MemoryDocuments, Page,
+    Revision, Timestamp,
+};
 use bulla_keyring::{Identity, KeyName, Keyring, KeyringError, MachineName, TrustPin};
 use bulla_seal::Context;
 
@@ -74,12 +78,50 @@ impl Setting {
     }
 
     /// Writes a document as somebody with access to the database would.
-    pub(crate) fn overwrite(&self, collection: Collection, key: &bulla_backend::DocumentKey, value: &[u8]) {
-        pollster::block_on(self.documents.put(collection, key, value, bulla_backend::Expected::Any)).unwrap();
+    pub(crate) fn overwrite(&self, collection: Collection, key: &DocumentKey, value: &[u8]) {
+        pollster::block_on(self.documents.put(collection, key, value, Expected::Any)).unwrap();
     }
 
-    pub(crate) fn remove(&self, collection: Collection, key: &bulla_backend::DocumentKey) {
-        assert!(pollster::block_on(self.documents.delete(collection, key, bulla_backend::Expected::Any)).unwrap());
+    pub(crate) fn remove(&self, collection: Collection, key: &DocumentKey) {
+        assert!(pollster::block_on(self.documents.delete(collection, key, Expected::Any)).unwrap());
+    }
+}
+
+/// A backend that can do no more than a backend must.
+#[derive(Debug)]
+pub(crate) struct OneAtATime(pub(crate) MemoryDocuments);
+
+#[async_trait]
+impl Documents for OneAtATime {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
+    async fn get(&self, collection: Collection, key: &DocumentKey) -> bulla_backend::Result<Option<Document>> {
+        self.0.get(collection, key).await
+    }
+
+    async fn put(
+        &self,
+        collection: Collection,
+        key: &DocumentKey,
+        value: &[u8],
+        expected: Expected,
+    ) -> bulla_backend::Result<Revision> {
+        self.0.put(collection, key, value, expected).await
+    }
+
+    async fn delete(
+        &self,
+        collection: Collection,
+        key: &DocumentKey,
+        expected: Expected,
+    ) -> bulla_backend::Result<bool> {
+        self.0.delete(collection, key, expected).await
+    }
+
+    async fn list(&self, collection: Collection, query: &ListQuery) -> bulla_backend::Result<Page> {
+        self.0.list(collection, query).await
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct KeyBody {
     pub(crate) created: Timestamp,
     pub(crate) first: u64,
     pub(crate) newest: u64,
+    /// Tells the newest version from another of the same number, made after an older copy of the database was restored.
+    pub(crate) newest_id: KeyVersionId,
 }
 
 impl KeyBody {
@@ -56,18 +58,19 @@ impl KeyBody {
 
     pub(crate) fn encode(&self) -> Vec<u8> {
         cbor::encode(|e| {
-            e.array(7)?.u64(VERSION)?.u64(use_case_number(self.algorithm.use_case()))?;
+            e.array(8)?.u64(VERSION)?.u64(use_case_number(self.algorithm.use_case()))?;
             e.u64(algorithm_number(self.algorithm))?.u64(self.created.0)?.u64(self.first)?.u64(self.newest)?;
-            e.map(0).map(drop)
+            e.bytes(&self.newest_id.0)?.map(0).map(drop)
         })
     }
 
     fn read(body: &[u8]) -> Result<Self, Malformed> {
-        let mut r = begin(body, 7)?;
+        let mut r = begin(body, 8)?;
         // The algorithm implies the use case; encoding again shows whether they agree.
         r.uint()?;
         let algorithm = algorithm(r.uint()?)?;
-        let read = Self { algorithm, created: Timestamp(r.uint()?), first: r.uint()?, newest: r.uint()? };
+        let (created, first, newest) = (Timestamp(r.uint()?), r.uint()?, r.uint()?);
+        let read = Self { algorithm, created, first, newest, newest_id: KeyVersionId(r.fixed()?) };
         r.no_entries()?;
         Ok(read)
     }
@@ -80,7 +83,7 @@ pub struct VersionRow {
     pub number: u64,
     /// Its name within the project.
     pub id: KeyVersionId,
-    /// What it may be used for.
+    /// What it may be used for, as it was made. Older copies of a row verify: no state that restricts a version is kept here alone.
     pub state: VersionState,
     /// What its material is for.
     pub algorithm: Algorithm,

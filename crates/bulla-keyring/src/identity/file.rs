@@ -2,11 +2,15 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use bulla_seal::{KeyVersionId, SealError};
 use rustix::fs::OFlags;
+#[cfg(target_os = "linux")]
+use rustix::io::Errno;
 use rustix::process::{getegid, geteuid, getgroups};
 use zeroize::Zeroizing;
 
@@ -65,6 +69,14 @@ pub enum IdentityError {
 impl Identity {
     /// Writes the identity to a new file of mode 0600, all of it or nothing, and returns once it is durable.
     ///
+    /// On Linux the file has no name until it is whole, so that an interruption leaves nothing behind. Where the file system does
+    /// not offer that, and on other systems, it is written under a name that begins with `.bulla-identity-`, in the same folder,
+    /// and linked.
+    ///
+    /// # Security
+    /// In that second case, a process that is killed in between can leave the file of that name behind: a second copy of the private
+    /// keys, of mode 0600. Remove any such file that is found.
+    ///
     /// # Errors
     /// [`IdentityError::Exists`] if there is a file of that name, [`IdentityError::Io`] if it cannot be written.
     pub fn create_file(&self, path: &Path) -> Result<(), IdentityError> {
@@ -76,12 +88,15 @@ impl Identity {
             io::ErrorKind::AlreadyExists => IdentityError::Exists(path.to_owned()),
             _ => IdentityError::Io { path: path.to_owned(), source },
         };
-        let temporary = folder.join(format!(".bulla-identity-{}", KeyVersionId::random()?));
-        // Only a whole file gets the name, and linking, unlike renaming, never replaces another.
-        let written = self.write_new(&temporary).and_then(|()| fs::hard_link(&temporary, path));
-        let removed = fs::remove_file(&temporary);
-        written.map_err(io)?;
-        removed.and_then(|()| File::open(folder)?.sync_all()).map_err(io)
+        #[cfg(target_os = "linux")]
+        let whole = self.create_unnamed(folder, path).map_err(io)?;
+        #[cfg(not(target_os = "linux"))]
+        let whole = false;
+        if !whole {
+            let temporary = folder.join(format!(".bulla-identity-{}", KeyVersionId::random()?));
+            self.create_linked(&temporary, path).map_err(io)?;
+        }
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
     }
 
     /// Reads an identity file.
@@ -114,8 +129,35 @@ impl Identity {
         Self::from_text(text).map_err(content)
     }
 
-    fn write_new(&self, path: &Path) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(path)?;
+    /// Writes a file without a name, and gives it one; says `false` where the system cannot do that.
+    #[cfg(target_os = "linux")]
+    fn create_unnamed(&self, folder: &Path, path: &Path) -> io::Result<bool> {
+        use rustix::fs::{AtFlags, CWD, Mode, linkat};
+
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let Ok(file) = rustix::fs::open(folder, flags, Mode::from_raw_mode(OWNER_ONLY)) else {
+            return Ok(false);
+        };
+        let mut file = File::from(file);
+        self.write_whole(&mut file)?;
+        // The way that open(2) gives, which needs no privilege.
+        let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+        match linkat(CWD, &unnamed, CWD, path, AtFlags::SYMLINK_FOLLOW) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Err(Errno::EXIST.into()),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Writes a file under another name first: only a whole file gets the name, and linking, unlike renaming, never replaces another.
+    fn create_linked(&self, temporary: &Path, path: &Path) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(temporary)?;
+        let linked = self.write_whole(&mut file).and_then(|()| fs::hard_link(temporary, path));
+        let removed = fs::remove_file(temporary);
+        linked.and(removed)
+    }
+
+    fn write_whole(&self, file: &mut File) -> io::Result<()> {
         file.write_all(self.expose_text().as_bytes())?;
         file.sync_all()
     }
@@ -129,6 +171,9 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 /// Says whether a file is for nobody but this user, or is a secret mounted for a group of this process.
+///
+/// `is_ours` compares with the effective user, also where that is root: root could read every file, and must not take another user's
+/// for its own.
 fn is_private(mode: u32, is_ours: bool, is_mounted_for_us: bool) -> bool {
     (is_ours && mode & 0o077 == 0) || (is_mounted_for_us && mode & !0o440 == 0)
 }
@@ -186,6 +231,45 @@ mod tests {
         for mode in [0o600, 0o440, 0o400] {
             assert!(!is_private(mode, false, false), "{mode:o}");
         }
+    }
+
+    #[test]
+    fn both_ways_to_create_a_file_make_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = Identity::generate().unwrap();
+        let (path, temporary) = (folder.path().join("linked"), folder.path().join("temporary"));
+        identity.create_linked(&temporary, &path).unwrap();
+        assert_eq!(identity.create_linked(&temporary, &path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert!(!temporary.exists());
+        #[cfg(target_os = "linux")]
+        {
+            let unnamed = folder.path().join("unnamed");
+            assert!(
+                identity.create_unnamed(folder.path(), &unnamed).unwrap(),
+                "the test needs a folder on a usual file system"
+            );
+            let again = identity.create_unnamed(folder.path(), &unnamed).unwrap_err();
+            assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(fs::metadata(&unnamed).unwrap().mode() & 0o7777, 0o600);
+            assert_eq!(fs::read(&unnamed).unwrap(), fs::read(&path).unwrap());
+            assert!(!identity.create_unnamed(&folder.path().join("nowhere"), &unnamed).unwrap());
+        }
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+        assert_eq!(Identity::read_file(&path).unwrap().fingerprint(), identity.fingerprint());
+    }
+
+    #[test]
+    fn a_file_of_another_user_is_refused() {
+        // Root can give a file away; everybody else finds root's own.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("identity");
+        Identity::generate().unwrap().create_file(&path).unwrap();
+        let path = match std::os::unix::fs::chown(&path, Some(65_534), None) {
+            Ok(()) => path,
+            Err(_) => PathBuf::from("/etc/passwd"),
+        };
+        let refused = Identity::read_file(&path).unwrap_err();
+        assert!(matches!(refused, IdentityError::Exposed { .. }), "{refused}");
     }
 
     #[test]

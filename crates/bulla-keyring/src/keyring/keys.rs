@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bulla_backend::{Document, DocumentKey, ErrorKind, Expected, ListQuery, MAX_PAGE_DOCUMENTS};
 use bulla_seal::{KeyVersionId, SealKey, Secret};
 
-use super::Keyring;
+use super::{Keyring, refuse_system};
 use crate::cache::Newest;
 use crate::format::{
     IdRow, KEY_IDS, KEY_VERSIONS, KEYS, KeyBody, VersionRow, name_from_key, version_key, version_number, version_prefix,
@@ -23,15 +23,13 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError::KeyExists`], or [`KeyringError::Reserved`] for names that belong to Bulla itself.
     pub async fn create_key(&self, name: &KeyName, algorithm: Algorithm) -> Result<KeyInfo> {
-        if name.is_system() {
-            return Err(KeyringError::Reserved(name.clone()));
-        }
+        refuse_system(name)?;
         if self.read_key(name).await?.is_some() {
             return Err(KeyringError::KeyExists(name.clone()));
         }
         let version = self.add_version(name, algorithm, 0).await?;
-        let number = version.0.number;
-        let body = KeyBody { algorithm, created: version.0.created, first: number, newest: number };
+        let (number, newest_id) = (version.0.number, version.0.id);
+        let body = KeyBody { algorithm, created: version.0.created, first: number, newest: number, newest_id };
         match self.write_key(name, &body, Expected::Absent).await? {
             Ok(_) => Ok(describe(name, &body)),
             // The version of the one who lost the race stays behind, unused.
@@ -44,11 +42,14 @@ impl Keyring {
     /// their next use of the key.
     ///
     /// # Errors
-    /// [`KeyringError::NoKey`]; [`KeyringError::Conflict`] if others rotate the key all the time.
+    /// [`KeyringError::NoKey`]; [`KeyringError::Reserved`]; [`KeyringError::OldEpoch`] if the description of the key is of an older
+    /// epoch; [`KeyringError::KeyRollback`] or [`KeyringError::KeyForked`] if it is not what this process has seen;
+    /// [`KeyringError::Conflict`] if others rotate the key all the time.
     pub async fn rotate_key(&self, name: &KeyName) -> Result<VersionInfo> {
-        let (body, _) = self.read_key(name).await?.ok_or_else(|| KeyringError::NoKey(name.clone()))?;
+        refuse_system(name)?;
+        let body = self.read_key_to_seal(name).await?.body;
         let (info, version) = self.add_version(name, body.algorithm, body.newest).await?;
-        let advanced = self.advance(name, info.number).await;
+        let advanced = self.advance(name, &info).await;
         if advanced.is_ok() {
             self.cache.keep_newest(Newest { version: version.into(), mark: None });
         }
@@ -62,8 +63,8 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError::NoKey`].
     pub async fn key(&self, name: &KeyName) -> Result<KeyInfo> {
-        let (body, _) = self.read_key(name).await?.ok_or_else(|| KeyringError::NoKey(name.clone()))?;
-        Ok(describe(name, &body))
+        let found = self.read_key(name).await?.ok_or_else(|| KeyringError::NoKey(name.clone()))?;
+        Ok(describe(name, &found.body))
     }
 
     /// Lists at most `limit` keys, those behind the `next` of the page before.
@@ -76,7 +77,7 @@ impl Keyring {
             let name = name_from_key(&document.key).ok_or_else(|| {
                 KeyringError::corrupt(format!("key `{}`", document.key), "its name is none that a key can have")
             })?;
-            self.verify_key(&name, document).map(|body| describe(&name, &body))
+            self.verify_key(&name, document).map(|found| describe(&name, &found.body))
         };
         Ok(KeyPage { keys: page.documents.iter().map(key).collect(), next: page.next })
     }
@@ -87,7 +88,7 @@ impl Keyring {
     /// [`KeyringError::NoKey`], or [`KeyringError::Backend`] if the storage cannot be read. A damaged or missing row is an entry of
     /// the page.
     pub async fn versions(&self, name: &KeyName, after: Option<u64>, limit: usize) -> Result<VersionPage> {
-        let (body, _) = self.read_key(name).await?.ok_or_else(|| KeyringError::NoKey(name.clone()))?;
+        let body = self.read_key(name).await?.ok_or_else(|| KeyringError::NoKey(name.clone()))?.body;
         let from = after.map_or(body.first, |after| after.saturating_add(1)).max(body.first);
         let limit = if limit == 0 { MAX_PAGE_DOCUMENTS } else { limit.min(MAX_PAGE_DOCUMENTS) };
         let query =
@@ -117,7 +118,7 @@ impl Keyring {
 
     /// Writes a new version under the next free number behind `newest`, and its id. Nobody uses it before the key names it, or one
     /// behind it, as its newest.
-    async fn add_version(
+    pub(super) async fn add_version(
         &self,
         name: &KeyName,
         algorithm: Algorithm,
@@ -172,14 +173,17 @@ impl Keyring {
     }
 
     /// Makes a version the newest of its key, unless a newer one is already.
-    async fn advance(&self, name: &KeyName, number: u64) -> Result<()> {
+    async fn advance(&self, name: &KeyName, version: &VersionInfo) -> Result<()> {
         for _ in 0..MAX_ATTEMPTS {
-            let (body, revision) = self.read_key(name).await?.ok_or_else(|| KeyringError::NoKey(name.clone()))?;
-            if body.newest >= number {
+            let found = self.read_key_to_seal(name).await?;
+            if found.body.newest > version.number || found.body.newest_id == version.id {
                 return Ok(());
             }
-            let body = KeyBody { newest: number, ..body };
-            match self.write_key(name, &body, Expected::Revision(revision)).await? {
+            if found.body.newest == version.number {
+                return Err(KeyringError::KeyForked { name: name.clone(), number: version.number });
+            }
+            let body = KeyBody { newest: version.number, newest_id: version.id, ..found.body };
+            match self.write_key(name, &body, Expected::Revision(found.revision)).await? {
                 Ok(_) => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
                 Err(error) => return Err(error.into()),

@@ -11,23 +11,54 @@ use crate::{KeyName, KeyVersion, KeyringError, Result, VersionInfo};
 const KEY_DOMAIN: &str = "bulla/keyring/key";
 const VERSION_DOMAIN: &str = "bulla/keyring/version";
 
+/// The description of a key as it was read.
+pub(super) struct FoundKey {
+    pub(super) body: KeyBody,
+    /// Epoch of the data key that authenticates it.
+    epoch: u64,
+    /// Which write of it this is.
+    pub(super) revision: Revision,
+}
+
 impl Keyring {
-    /// Reads the description of a key, and which write of it this is.
-    pub(super) async fn read_key(&self, name: &KeyName) -> Result<Option<(KeyBody, Revision)>> {
+    /// Reads the description of a key.
+    pub(super) async fn read_key(&self, name: &KeyName) -> Result<Option<FoundKey>> {
         let key = bulla_backend::DocumentKey::new(name.as_str().as_bytes())?;
         let Some(document) = self.trust.get(KEYS, &key).await? else { return Ok(None) };
-        Ok(Some((self.verify_key(name, &document)?, document.revision)))
+        self.verify_key(name, &document).map(Some)
+    }
+
+    /// Reads the description of a key whose newest version is to be used, or to be followed by another.
+    ///
+    /// It must be of the current epoch: whoever kept only the data key of an older one must not choose what is sealed under. And it
+    /// must not be older than what this process has seen.
+    pub(super) async fn read_key_to_seal(&self, name: &KeyName) -> Result<FoundKey> {
+        // The memory comes first: what another thread learns while the key is read does not make this look a step back.
+        let seen = self.cache.seen(name);
+        let found = self.read_key(name).await?.ok_or_else(|| KeyringError::NoKey(name.clone()))?;
+        self.check_epoch(found.epoch, || format!("key `{name}`"))?;
+        let (number, id) = (found.body.newest, found.body.newest_id);
+        match seen {
+            Some(seen) if seen.number > number => {
+                Err(KeyringError::KeyRollback { name: name.clone(), seen: seen.number, found: number })
+            }
+            Some(seen) if seen.number == number && seen.id != id => {
+                Err(KeyringError::KeyForked { name: name.clone(), number })
+            }
+            _ => Ok(found),
+        }
     }
 
     /// Verifies the description of a key.
-    pub(super) fn verify_key(&self, name: &KeyName, document: &Document) -> Result<KeyBody> {
+    pub(super) fn verify_key(&self, name: &KeyName, document: &Document) -> Result<FoundKey> {
         let corrupt = |reason| KeyringError::corrupt(format!("key `{name}`"), reason);
         let row = KeyRow::decode(&document.value).ok_or_else(|| corrupt("it is not well-formed"))?;
         let context = Context::in_domain(KEY_DOMAIN, &self.project()).text("key", name.as_str()).build()?;
         let body = self.dek(row.epoch)?.wrap().open(&context, &row.sealed);
         let body = body.map_err(|_| corrupt("it was altered, or brought from elsewhere"))?;
-        KeyBody::decode(&body)
-            .ok_or_else(|| corrupt("it is not well-formed, or written by a newer version of this program"))
+        let body = KeyBody::decode(&body)
+            .ok_or_else(|| corrupt("it is not well-formed, or written by a newer version of this program"))?;
+        Ok(FoundKey { body, epoch: row.epoch, revision: document.revision })
     }
 
     /// Writes the description of a key, readable by all and authenticated under the current data key.
@@ -44,13 +75,29 @@ impl Keyring {
         Ok(self.trust.put(KEYS, &key, &KeyRow { epoch, sealed }.encode(), expected).await)
     }
 
-    /// Reads a version and prepares it.
-    pub(super) async fn read_version(&self, name: &KeyName, number: u64) -> Result<KeyVersion> {
+    /// Reads the newest version of a key, which must be of the current epoch, and prepares it to seal.
+    pub(super) async fn read_newest(&self, name: &KeyName, body: &KeyBody) -> Result<KeyVersion> {
+        let (version, epoch) = self.read_version(name, body.newest, body.newest_id).await?;
+        self.check_epoch(epoch, || format!("version {} of key `{name}`", body.newest))?;
+        Ok(version)
+    }
+
+    /// Reads a version and prepares it; returns its epoch with it.
+    pub(super) async fn read_version(
+        &self,
+        name: &KeyName,
+        number: u64,
+        id: KeyVersionId,
+    ) -> Result<(KeyVersion, u64)> {
         let missing = || KeyringError::corrupt(format!("version {number} of key `{name}`"), "it is missing");
         let document = self.trust.get(KEY_VERSIONS, &version_key(name, number)?).await?.ok_or_else(missing)?;
         let (row, material) = self.verify_version(name, number, &document)?;
+        if row.id != id {
+            let reason = "it has another id than the one by which it was looked for";
+            return Err(KeyringError::corrupt(format!("version {number} of key `{name}`"), reason));
+        }
         let key = SealKey::new(row.id, material.expose())?;
-        Ok(KeyVersion::new(name.clone(), number, row.algorithm, key))
+        Ok((KeyVersion::new(name.clone(), number, row.algorithm, key), row.epoch))
     }
 
     /// Verifies a version and describes it.
@@ -113,6 +160,11 @@ impl Keyring {
             .uint("algorithm", row.algorithm_number())
             .uint("created", row.created.0);
         Ok(context.build()?)
+    }
+
+    fn check_epoch(&self, epoch: u64, document: impl FnOnce() -> String) -> Result<()> {
+        let current = self.deks.current();
+        if epoch == current { Ok(()) } else { Err(KeyringError::OldEpoch { document: document(), epoch, current }) }
     }
 
     fn dek(&self, epoch: u64) -> Result<&Dek> {

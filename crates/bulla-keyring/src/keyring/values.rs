@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bulla_seal::{Context, Header, KeyVersionId, OpenError};
 use zeroize::Zeroizing;
 
-use super::Keyring;
+use super::{Keyring, refuse_system};
 use crate::cache::Newest;
 use crate::format::KEYS;
 use crate::{KeyName, KeyVersion, KeyringError, Result};
@@ -17,8 +17,11 @@ impl Keyring {
     /// elsewhere it is read each time. So the rotation of another process is seen at the next use.
     ///
     /// # Errors
-    /// [`KeyringError::NoKey`], [`KeyringError::Corrupt`], or [`KeyringError::KeyRollback`] if the key has gone back to an older version.
+    /// [`KeyringError::NoKey`], [`KeyringError::Corrupt`], [`KeyringError::Reserved`]; [`KeyringError::KeyRollback`] if the key has gone
+    /// back to an older version, or [`KeyringError::KeyForked`] to another of the same number, than this process has seen, as far as
+    /// its memory of the last 16,384 keys reaches; [`KeyringError::OldEpoch`] if the key or its newest version is of an older epoch.
     pub async fn current(&self, name: &KeyName) -> Result<Arc<KeyVersion>> {
+        refuse_system(name)?;
         // The mark comes first: what changes between the two looks is noticed by the next caller.
         let mark = self.trust.change_mark(KEYS).await?;
         let known = self.cache.newest(name);
@@ -28,14 +31,10 @@ impl Keyring {
         {
             return Ok(Arc::clone(&known.version));
         }
-        let (body, _) = self.read_key(name).await?.ok_or_else(|| KeyringError::NoKey(name.clone()))?;
+        let body = self.read_key_to_seal(name).await?.body;
         let version = match known {
-            Some(known) if known.version.number() == body.newest => known.version,
-            Some(known) if known.version.number() > body.newest => {
-                let (seen, found) = (known.version.number(), body.newest);
-                return Err(KeyringError::KeyRollback { name: name.clone(), seen, found });
-            }
-            _ => Arc::new(self.read_version(name, body.newest).await?),
+            Some(known) if known.version.id() == body.newest_id => known.version,
+            _ => Arc::new(self.read_newest(name, &body).await?),
         };
         self.cache.keep_version(Arc::clone(&version));
         Ok(self.cache.keep_newest(Newest { version, mark }))
@@ -45,10 +44,12 @@ impl Keyring {
     /// versions there are.
     ///
     /// # Errors
-    /// [`OpenError::UnknownVersion`] if the key has no such version; [`KeyringError::Corrupt`] if it cannot be read.
+    /// [`OpenError::UnknownVersion`] if the key has no such version; [`KeyringError::Corrupt`] if it cannot be read;
+    /// [`KeyringError::Reserved`].
     pub async fn version(&self, name: &KeyName, id: KeyVersionId) -> Result<Arc<KeyVersion>> {
-        let version = self.locate(id).await?;
-        if version.name() == name { Ok(version) } else { Err(OpenError::UnknownVersion(id).into()) }
+        refuse_system(name)?;
+        let version = self.find(id).await?;
+        if version.name() == name { Ok(version) } else { Err(KeyringError::Open(OpenError::UnknownVersion(id))) }
     }
 
     /// Returns the version of that id, whichever key it belongs to.
@@ -56,15 +57,8 @@ impl Keyring {
     /// # Errors
     /// As [`Keyring::version`].
     pub async fn locate(&self, id: KeyVersionId) -> Result<Arc<KeyVersion>> {
-        if let Some(version) = self.cache.version(id) {
-            return Ok(version);
-        }
-        let entry = self.read_id(id).await?.ok_or(OpenError::UnknownVersion(id))?;
-        let version = Arc::new(self.read_version(&entry.name, entry.number).await?);
-        if version.id() != id {
-            return Err(KeyringError::corrupt(format!("the entry of key version {id}"), "it names another version"));
-        }
-        self.cache.keep_version(Arc::clone(&version));
+        let version = self.find(id).await?;
+        refuse_system(version.name())?;
         Ok(version)
     }
 
@@ -99,5 +93,15 @@ impl Keyring {
             return Ok(None);
         }
         Ok(Some(newest.seal_key().seal(newest.params(), context, &message)?))
+    }
+
+    async fn find(&self, id: KeyVersionId) -> Result<Arc<KeyVersion>> {
+        if let Some(version) = self.cache.version(id) {
+            return Ok(version);
+        }
+        let entry = self.read_id(id).await?.ok_or(OpenError::UnknownVersion(id))?;
+        let version = Arc::new(self.read_version(&entry.name, entry.number, id).await?.0);
+        self.cache.keep_version(Arc::clone(&version));
+        Ok(version)
     }
 }
