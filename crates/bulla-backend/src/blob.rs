@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use async_trait::async_trait;
 use data_encoding::HEXLOWER;
 
-use crate::{BackendError, Durability, Result};
+use crate::{BackendError, Durability, Result, Timestamp};
 
 /// Most ids in one [`BlobPage`].
 pub const MAX_PAGE_BLOBS: usize = 1_000;
@@ -36,7 +36,7 @@ pub trait Blobs: Send + Sync + fmt::Debug {
     /// Fails if the storage cannot be written.
     async fn delete(&self, id: &BlobId) -> Result<bool>;
 
-    /// Lists ids and sizes in order, from the first behind `after`; at most `limit`, and at most [`MAX_PAGE_BLOBS`] (also for 0).
+    /// Lists blobs in order of ids, from the first behind `after`; at most `limit`, and at most [`MAX_PAGE_BLOBS`] (also for 0).
     ///
     /// # Errors
     /// Fails if the storage cannot be read.
@@ -106,11 +106,23 @@ impl FromStr for BlobId {
     }
 }
 
+/// What a listing says about a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobStat {
+    /// Its name.
+    pub id: BlobId,
+    /// Its length in bytes, as the storage claims it.
+    pub len: u64,
+    /// When it was finished, by the clock of the storage: not before its last bytes were written, and not after
+    /// [`BlobWriter::finish`] returned. Never changes, but for a blob that was brought back from a copy.
+    pub finished: Timestamp,
+}
+
 /// Some blobs of a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BlobPage {
-    /// Ids and stored lengths, in order of ids.
-    pub blobs: Vec<(BlobId, u64)>,
+    /// The blobs, in order of ids.
+    pub blobs: Vec<BlobStat>,
     /// Where the next page begins (`after`), or `None` if this was the last.
     pub next: Option<BlobId>,
 }

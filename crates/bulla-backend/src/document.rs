@@ -22,8 +22,11 @@ pub const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// One database of documents.
 ///
 /// Every write is atomic. A write that returned `Ok` to a [`Durability::Durable`] collection survives a kill and a power cut; one that
-/// returned an error may have happened or not, but never in part. Revisions decide races: a caller reads a document, and writes it back
-/// expecting the revision that it read.
+/// returned an error may have happened or not, but never in part. Only [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) is certain:
+/// this write did not happen, and will not. A driver that repeats a write whose answer was lost must not report a conflict with its
+/// own first try.
+///
+/// Revisions decide races: a caller reads a document, and writes it back expecting the revision that it read.
 #[async_trait]
 pub trait Documents: Send + Sync + fmt::Debug {
     /// Reports what this driver can do beyond the required operations.
@@ -33,6 +36,8 @@ pub trait Documents: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// Fails if the storage cannot be read; "not there" is never reported for "could not look".
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) if the document is longer than [`MAX_DOCUMENT_LEN`]: no driver wrote it, and
+    /// none reads it to memory.
     async fn get(&self, collection: Collection, key: &DocumentKey) -> Result<Option<Document>>;
 
     /// Writes one document if `expected` holds, and returns its new revision.
@@ -60,7 +65,7 @@ pub trait Documents: Send + Sync + fmt::Debug {
     /// seen exactly once.
     ///
     /// # Errors
-    /// Fails if the storage cannot be read.
+    /// Fails if the storage cannot be read; as [`Self::get`] if a document of the page is too long.
     async fn list(&self, collection: Collection, query: &ListQuery) -> Result<Page>;
 
     /// Applies several writes, all or none, and returns the new revision of each put (`None` for other writes), in order.

@@ -18,7 +18,7 @@ pub struct BackendError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Somebody else was faster: the document is not as expected. Read it again.
+    /// Somebody else was faster: the document is not as expected, and nothing was written. Read it again.
     Conflict,
     /// The caller asked for something outside of the stated bounds.
     InvalidInput,

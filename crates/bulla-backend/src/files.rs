@@ -16,8 +16,8 @@ use async_trait::async_trait;
 
 use self::batch::Batches;
 use crate::{
-    BackendError, BlobId, BlobPage, BlobReader, BlobWriter, Blobs, Disk, DiskFile, Durability, ErrorKind, OpenMode,
-    RealDisk, Result,
+    BackendError, BlobId, BlobPage, BlobReader, BlobStat, BlobWriter, Blobs, Disk, DiskFile, Durability, ErrorKind,
+    OpenMode, RealDisk, Result, Timestamp,
 };
 
 /// Where files lie until they are whole. Created last, so that where it exists all other folders do.
@@ -27,7 +27,8 @@ const TEMPORARY: &str = "tmp";
 ///
 /// Each is a file of its own, in one of 256 folders. It is written beside them, synced, and then given its name. A blob of
 /// [`Durability::Cache`] is not synced: it survives the process, but a power cut may take it away or leave it with bytes missing,
-/// which its seal will show. A deletion is not synced either: a power cut may bring the blob back.
+/// which its seal will show. A deletion is not synced either: a power cut may bring the blob back. A blob counts as finished when
+/// its file was last written to, by the clock of the file system.
 ///
 /// The methods block the thread while they read or write, and their futures finish at once.
 #[derive(Debug)]
@@ -107,14 +108,20 @@ impl Blobs for FileBlobs {
                     continue;
                 };
                 if page.blobs.len() == limit {
-                    page.next = page.blobs.last().map(|(id, _)| *id);
+                    page.next = page.blobs.last().map(|last| last.id);
                     return Ok(page);
                 }
-                page.blobs.push((id, stat.len));
+                page.blobs.push(BlobStat { id, len: stat.len, finished: finished(stat.identity.modified) });
             }
         }
         Ok(page)
     }
+}
+
+/// Returns the moment of the last write to a file, `modified` nanoseconds after 1970: a blob is finished right behind it.
+fn finished(modified: i128) -> Timestamp {
+    // Before 1970 there were no blobs.
+    Timestamp(u64::try_from(modified / 1_000_000).unwrap_or_default())
 }
 
 fn listing_failure(folder: &Path, error: io::Error) -> BackendError {

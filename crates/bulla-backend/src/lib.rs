@@ -22,7 +22,7 @@ mod table;
 pub mod testing;
 mod time;
 
-pub use blob::{BlobId, BlobPage, BlobReader, BlobWriter, Blobs, MAX_PAGE_BLOBS};
+pub use blob::{BlobId, BlobPage, BlobReader, BlobStat, BlobWriter, Blobs, MAX_PAGE_BLOBS};
 pub use disk::{Disk, DiskFile, FileIdentity, OpenMode, RealDisk, Stat};
 pub use document::{
     Capabilities, ChangeMark, Collection, Document, DocumentKey, Documents, Durability, Expected, ListQuery,

@@ -10,8 +10,9 @@ use std::{
 use async_trait::async_trait;
 
 use crate::{
-    BackendError, BlobId, BlobPage, BlobReader, BlobWriter, Blobs, Capabilities, ChangeMark, Collection, Document,
-    DocumentKey, Documents, Durability, Expected, ListQuery, Page, Result, Revision, Write, table::Table,
+    BackendError, BlobId, BlobPage, BlobReader, BlobStat, BlobWriter, Blobs, Capabilities, ChangeMark, Clock,
+    Collection, Document, DocumentKey, Documents, Durability, Expected, ListQuery, Page, Result, Revision, SystemClock,
+    Timestamp, Write, table::Table,
 };
 
 /// Documents that last as long as the process. Clones are the same database.
@@ -86,20 +87,40 @@ impl Documents for MemoryDocuments {
 /// Blobs that last as long as the process. Clones are the same place.
 ///
 /// What it holds is limited by the machine's memory only.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct MemoryBlobs {
-    blobs: Arc<Mutex<BTreeMap<BlobId, Arc<[u8]>>>>,
+    blobs: Arc<Mutex<BTreeMap<BlobId, Finished>>>,
+    clock: Arc<dyn Clock>,
+}
+
+/// A blob, and when it was finished.
+#[derive(Clone)]
+struct Finished {
+    bytes: Arc<[u8]>,
+    at: Timestamp,
 }
 
 impl MemoryBlobs {
-    /// Makes an empty place.
+    /// Makes an empty place, with the clock of this machine.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::with_clock(Arc::new(SystemClock))
     }
 
-    fn blobs(&self) -> MutexGuard<'_, BTreeMap<BlobId, Arc<[u8]>>> {
+    /// Makes an empty place, where `clock` says when a blob is finished.
+    #[must_use]
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self { blobs: Arc::default(), clock }
+    }
+
+    fn blobs(&self) -> MutexGuard<'_, BTreeMap<BlobId, Finished>> {
         self.blobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryBlobs {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -117,7 +138,7 @@ impl Blobs for MemoryBlobs {
 
     async fn open(&self, id: &BlobId) -> Result<Option<Box<dyn BlobReader>>> {
         let found = self.blobs().get(id).cloned();
-        Ok(found.map(|bytes| Box::new(MemoryReader { bytes }) as Box<dyn BlobReader>))
+        Ok(found.map(|found| Box::new(MemoryReader { bytes: found.bytes }) as Box<dyn BlobReader>))
     }
 
     async fn delete(&self, id: &BlobId) -> Result<bool> {
@@ -128,8 +149,9 @@ impl Blobs for MemoryBlobs {
         let blobs = self.blobs();
         let mut behind = blobs.range((after.map_or(Unbounded, Excluded), Unbounded)).peekable();
         let listed = behind.by_ref().take(BlobPage::len_for(limit));
-        let blobs: Vec<_> = listed.map(|(id, bytes)| (*id, bytes.len() as u64)).collect();
-        let next = behind.peek().and(blobs.last()).map(|(id, _)| *id);
+        let blobs: Vec<_> =
+            listed.map(|(id, blob)| BlobStat { id: *id, len: blob.bytes.len() as u64, finished: blob.at }).collect();
+        let next = behind.peek().and(blobs.last()).map(|last| last.id);
         Ok(BlobPage { blobs, next })
     }
 }
@@ -160,7 +182,7 @@ impl BlobWriter for MemoryWriter {
         if blobs.contains_key(&id) {
             return Err(BackendError::conflict("write a blob", id));
         }
-        blobs.insert(id, bytes.into());
+        blobs.insert(id, Finished { bytes: bytes.into(), at: place.clock.now() });
         Ok(len)
     }
 }

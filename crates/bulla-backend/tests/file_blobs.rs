@@ -1,9 +1,17 @@
 //! Blobs in files: their layout, leftovers, and what faults leave of them.
 
-use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, thread};
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::Arc,
+    thread,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use bulla_backend::{
-    BlobId, Blobs, Disk, Durability, ErrorKind, FileBlobs, Result,
+    BlobId, Blobs, Clock, Disk, Durability, ErrorKind, FileBlobs, Result, SystemClock, Timestamp,
     testing::{Fault, Loss, Random, SimDisk},
 };
 use pollster::block_on;
@@ -72,7 +80,29 @@ fn what_is_no_blob_is_not_listed() {
     fs::write(elsewhere.join("README"), "no id").unwrap();
     fs::create_dir(elsewhere.join(format!("{}{}", elsewhere.file_name().unwrap().to_str().unwrap(), "0".repeat(62))))
         .unwrap();
-    assert_eq!(block_on(blobs.list(None, 0)).unwrap().blobs, [(id(1), 1)]);
+    let listed = block_on(blobs.list(None, 0)).unwrap().blobs;
+    assert_eq!(listed.iter().map(|blob| (blob.id, blob.len)).collect::<Vec<_>>(), [(id(1), 1)]);
+}
+
+#[test]
+fn a_blob_is_as_old_as_the_last_write_to_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = FileBlobs::open(folder.path()).unwrap();
+    let finished = || block_on(blobs.list(None, 0)).unwrap().blobs[0].finished;
+    let a_second = Duration::from_secs(1);
+    let before = SystemClock.now();
+    write(&blobs, &id(1), b"bytes", Durability::Cache).unwrap();
+    // The kernel's clock for files is a little behind the one that programs read.
+    assert!(finished().saturating_add(a_second) >= before && finished() <= SystemClock.now().saturating_add(a_second));
+
+    let file = folder.path().join(format!("{:02x}", id(1).0[0])).join(id(1).to_string());
+    let file = fs::File::options().write(true).open(file).unwrap();
+    for (since_1970, expected) in [(1_234_567_891_234, 1_234_567_891_234), (0, 0)] {
+        file.set_modified(UNIX_EPOCH + Duration::from_millis(since_1970)).unwrap();
+        assert_eq!(finished(), Timestamp(expected));
+    }
+    file.set_modified(UNIX_EPOCH - a_second).unwrap();
+    assert_eq!(finished(), Timestamp(0));
 }
 
 #[test]
@@ -318,10 +348,10 @@ impl Run {
 
     fn check(&mut self) {
         let listed: Vec<_> = block_on(self.blobs().list(None, 0)).unwrap().blobs;
-        assert!(listed.iter().all(|(listed, _)| self.fates.keys().any(|number| id(*number) == *listed)));
+        assert!(listed.iter().all(|listed| self.fates.keys().any(|number| id(*number) == listed.id)));
         for (number, (fate, _, bytes)) in self.fates.clone() {
             let found = read(self.blobs(), &id(number));
-            let is_listed = listed.iter().any(|(listed, _)| *listed == id(number));
+            let is_listed = listed.iter().any(|listed| listed.id == id(number));
             assert_eq!(is_listed, found.is_some());
             match (fate, found) {
                 (Fate::Anything, _) | (Fate::Gone | Fate::Either, None) => {}

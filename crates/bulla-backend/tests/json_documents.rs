@@ -88,6 +88,10 @@ fn what_is_not_ours_is_refused() {
     let good = file("1", "1", one);
     assert_eq!(get(&open_text(&good).unwrap(), "a"), Some(b"1".to_vec()));
 
+    let text = format!("\"text\":\"{}\"", "v".repeat(MAX_DOCUMENT_LEN + 1));
+    let overlong = file("1", "1", &one.replace("\"text\":\"1\"", &text));
+    let refused = open_text(&overlong).unwrap_err();
+    assert!(refused.to_string().contains("document `a` is longer"), "{refused}");
     let corrupt = [
         String::new(),
         "{}".into(),
@@ -114,7 +118,7 @@ fn what_is_not_ours_is_refused() {
         file("1", "1", &one.replace(",\"text\":\"1\"", "")),
         file("1", "1", &one.replace("\"text\":\"1\"", "\"text\":\"1\",\"base64\":\"MQ==\"")),
         file("1", "1", &one.replace("\"text\":\"1\"", "\"text\":\"1\",\"more\":1")),
-        file("1", "1", &one.replace("\"text\":\"1\"", &format!("\"text\":\"{}\"", "v".repeat(MAX_DOCUMENT_LEN + 1)))),
+        overlong.clone(),
         good.replacen("\"revision\":1", "\"revision\":1,\"revision\":1", 1),
         "[".repeat(100_000),
         format!(r#"{{"format":"bulla-documents","version":1,"x":{}"#, "[".repeat(100_000)),

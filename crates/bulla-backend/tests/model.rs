@@ -281,7 +281,7 @@ fn blobs<P: Fn() -> Arc<dyn Blobs>>(cases: u32, new_place: impl Fn() -> P) {
             let mut after = None;
             loop {
                 let page = block_on(blobs.list(after.as_ref(), 3)).unwrap();
-                listed.extend(page.blobs);
+                listed.extend(page.blobs.into_iter().map(|blob| (blob.id, blob.len)));
                 after = page.next;
                 if after.is_none() {
                     break;

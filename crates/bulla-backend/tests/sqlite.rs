@@ -18,8 +18,8 @@ use std::{
 };
 
 use bulla_backend::{
-    Collection, DocumentKey, Documents, Durability, ErrorKind, Expected, ListQuery, Result, SqliteDocuments,
-    SqliteOptions, Write, testing::conformance,
+    BackendError, Collection, DocumentKey, Documents, Durability, ErrorKind, Expected, ListQuery, MAX_DOCUMENT_LEN,
+    Result, SqliteDocuments, SqliteOptions, Write, testing::conformance,
 };
 use pollster::block_on;
 use rusqlite::Connection;
@@ -211,6 +211,39 @@ fn damage_is_reported_and_never_read_as_absence() {
     assert_eq!(block_on(documents.list(CACHE, &ListQuery::default())).unwrap_err().kind(), ErrorKind::Corrupt);
     let written = block_on(documents.put(CACHE, &key("k000"), b"v", Expected::Any));
     assert_eq!(written.unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn a_document_longer_than_any_is_refused_and_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("entries.db");
+    let documents = open(&path).unwrap();
+    for name in ["a", "big", "c"] {
+        put(&documents, DURABLE, name, &vec![7; MAX_DOCUMENT_LEN]);
+    }
+    let plant = |len: usize| {
+        let len = i64::try_from(len).unwrap();
+        let resize = "UPDATE document SET value = zeroblob(?1) WHERE key = CAST('big' AS BLOB)";
+        assert_eq!(Connection::open(&path).unwrap().execute(resize, [len]).unwrap(), 1);
+    };
+    let refused = |error: BackendError| {
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        assert!(error.to_string().contains("`big`"), "{error}");
+    };
+    let list = |query| block_on(documents.list(DURABLE, &query));
+    for len in [MAX_DOCUMENT_LEN + 1, 300 * 1024 * 1024] {
+        plant(len);
+        refused(block_on(documents.get(DURABLE, &key("big"))).unwrap_err());
+        refused(list(ListQuery::default()).unwrap_err());
+        refused(list(ListQuery { prefix: b"b".to_vec(), ..ListQuery::default() }).unwrap_err());
+        assert_eq!(list(ListQuery { limit: 1, ..ListQuery::default() }).unwrap().documents.len(), 1, "those before it");
+        assert_eq!(block_on(documents.get(DURABLE, &key("c"))).unwrap().unwrap().value.len(), MAX_DOCUMENT_LEN);
+    }
+    plant(MAX_DOCUMENT_LEN);
+    assert_eq!(list(ListQuery::default()).unwrap().documents.len(), 3);
+    plant(MAX_DOCUMENT_LEN + 1);
+    put(&documents, DURABLE, "big", b"written over");
+    assert_eq!(list(ListQuery::default()).unwrap().documents.len(), 3, "it can be mended");
 }
 
 #[test]

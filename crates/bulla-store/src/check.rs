@@ -1,8 +1,9 @@
 //! Looking at everything (spec, "Check").
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use bulla_backend::{BlobId, Document};
+use bulla_backend::{BlobId, BlobStat, Document, Timestamp};
 
 use crate::blob::{BlobError, BlobOpener};
 use crate::entry::Entry;
@@ -11,8 +12,12 @@ use crate::store::{DocumentPages, ENTRIES};
 use crate::walk::{Finding, Observer, WalkEvent};
 use crate::{Place, Store, StoreError};
 
+/// How old a blob is, at least, that [`Store::check`] reports as an orphan: the entry of a younger one may be about to be
+/// written.
+pub const MIN_ORPHAN_AGE: Duration = Duration::from_hours(1);
+
 /// How many blobs are held against the entries in one walk; more take more walks. Bounds the memory of a check to about
-/// 64 MiB.
+/// 100 MiB.
 const SLICE_LEN: usize = 1 << 20;
 
 /// What a check has seen.
@@ -28,8 +33,10 @@ pub struct CheckCounts {
     pub damaged: u64,
     /// Entries whose blob is not there.
     pub missing_blobs: u64,
-    /// Blobs that no entry refers to.
+    /// Blobs of [`MIN_ORPHAN_AGE`] or more that no entry refers to.
     pub orphan_blobs: u64,
+    /// Younger ones. They are no finding: most belong to an entry that is just being written, or was just replaced.
+    pub recent_blobs: u64,
     /// Bytes of values that verified.
     pub bytes: u64,
 }
@@ -47,44 +54,42 @@ impl Store {
     /// nothing.
     ///
     /// A finding never hides another. The blob of an entry that does not open is reported as an orphan, since only the
-    /// entry knows of it, and so may be one whose entry is just being written: do not delete a blob because of one
-    /// report.
+    /// entry knows of it; and so is one whose writer was stopped for [`MIN_ORPHAN_AGE`] before it wrote the entry, as a
+    /// machine that sleeps does: do not delete a blob because of one report.
     ///
     /// # Errors
     /// Fails if documents or blobs cannot be listed; what else goes wrong is a finding.
     pub async fn check(&self, observer: &mut Observer<'_, CheckCounts>) -> Result<CheckCounts, StoreError> {
         let mut counts = CheckCounts::default();
-        let (mut slice, mut next) = self.blob_slice(None).await?;
-        self.verify_all(&mut slice, &mut counts, observer).await?;
+        let Slice { mut blobs, mut next, mut listed } = self.blob_slice(None).await?;
+        self.verify_all(&mut blobs, &mut counts, observer).await?;
         loop {
-            self.report_orphans(slice, &mut counts, observer).await?;
+            self.report_orphans(blobs, listed, &mut counts, observer).await?;
             observer(WalkEvent::Progress(&counts));
             let Some(after) = next else { return Ok(counts) };
-            (slice, next) = self.blob_slice(Some(after)).await?;
-            self.strike_out(&mut slice).await?;
+            Slice { blobs, next, listed } = self.blob_slice(Some(after)).await?;
+            self.strike_out(&mut blobs).await?;
         }
     }
 
-    /// Lists the next blobs, by id and stored length.
-    async fn blob_slice(
-        &self,
-        mut after: Option<BlobId>,
-    ) -> Result<(HashMap<BlobId, u64>, Option<BlobId>), StoreError> {
-        let mut slice = HashMap::new();
+    /// Lists the next blobs.
+    async fn blob_slice(&self, mut after: Option<BlobId>) -> Result<Slice, StoreError> {
+        let listed = self.clock.now();
+        let mut blobs = Unclaimed::new();
         loop {
             let page = self.blobs.list(after.as_ref(), 0).await?;
-            slice.extend(page.blobs);
+            blobs.extend(page.blobs.into_iter().map(|BlobStat { id, len, finished }| (id, (len, finished))));
             after = page.next;
-            if after.is_none() || slice.len() >= SLICE_LEN {
-                return Ok((slice, after));
+            if after.is_none() || blobs.len() >= SLICE_LEN {
+                return Ok(Slice { blobs, next: after, listed });
             }
         }
     }
 
-    /// Verifies every entry with its blob, and takes the blobs that are needed out of `slice`.
+    /// Verifies every entry with its blob, and takes the blobs that are needed out of `blobs`.
     async fn verify_all(
         &self,
-        slice: &mut HashMap<BlobId, u64>,
+        blobs: &mut Unclaimed,
         counts: &mut CheckCounts,
         observer: &mut Observer<'_, CheckCounts>,
     ) -> Result<(), StoreError> {
@@ -96,7 +101,7 @@ impl Store {
                     observer(WalkEvent::Found(Finding::BadKey(document.key)));
                     continue;
                 };
-                match self.verify(&place, document, slice).await {
+                match self.verify(&place, document, blobs).await {
                     Ok(None) => {}
                     Ok(Some(entry)) => {
                         counts.ok += 1;
@@ -120,13 +125,13 @@ impl Store {
         &self,
         place: &Place,
         document: Document,
-        slice: &mut HashMap<BlobId, u64>,
+        blobs: &mut Unclaimed,
     ) -> Result<Option<Entry>, StoreError> {
         let Document { key, mut revision, mut value } = document;
         for _ in 0..MAX_ROUNDS {
             let (entry, _) = self.open_entry(&place.namespace, place.name.as_bytes(), value).await?;
             let Some(reference) = &entry.blob else { return Ok(Some(entry)) };
-            slice.remove(&reference.id);
+            blobs.remove(&reference.id);
             let Err(error) = self.verify_blob(place, &entry).await else { return Ok(Some(entry)) };
             match self.entries.get(ENTRIES, &key).await? {
                 None => return Ok(None),
@@ -150,39 +155,58 @@ impl Store {
         Ok(())
     }
 
-    /// Takes the blobs that are needed out of `slice`.
-    async fn strike_out(&self, slice: &mut HashMap<BlobId, u64>) -> Result<(), StoreError> {
+    /// Takes the blobs that are needed out of `blobs`.
+    async fn strike_out(&self, blobs: &mut Unclaimed) -> Result<(), StoreError> {
         let mut pages = DocumentPages::new(&*self.entries, Vec::new());
         while let Some(documents) = pages.next().await? {
             for document in documents {
                 let Some(Place { namespace, name }) = Place::parse(document.key.as_bytes()) else { continue };
                 let opened = self.open_entry(&namespace, name.as_bytes(), document.value).await;
                 if let Ok((Entry { blob: Some(reference), .. }, _)) = opened {
-                    slice.remove(&reference.id);
+                    blobs.remove(&reference.id);
                 }
             }
         }
         Ok(())
     }
 
-    /// Reports those blobs of a slice that nobody needs. Entries are looked through once more, for those just written.
+    /// Reports those blobs, listed at a moment, that nobody needs. Entries are looked through once more, for those just
+    /// written.
     async fn report_orphans(
         &self,
-        mut slice: HashMap<BlobId, u64>,
+        mut blobs: Unclaimed,
+        listed: Timestamp,
         counts: &mut CheckCounts,
         observer: &mut Observer<'_, CheckCounts>,
     ) -> Result<(), StoreError> {
-        if !slice.is_empty() {
-            self.strike_out(&mut slice).await?;
+        if !blobs.is_empty() {
+            self.strike_out(&mut blobs).await?;
         }
-        let mut orphans: Vec<_> = slice.into_iter().collect();
-        orphans.sort_unstable();
-        for (id, len) in orphans {
-            if self.blobs.open(&id).await?.is_some() {
+        let mut unclaimed: Vec<_> = blobs.into_iter().collect();
+        unclaimed.sort_unstable();
+        for (id, (len, finished)) in unclaimed {
+            if self.blobs.open(&id).await?.is_none() {
+                continue;
+            }
+            if finished.saturating_add(MIN_ORPHAN_AGE) > listed {
+                counts.recent_blobs += 1;
+            } else {
                 counts.orphan_blobs += 1;
                 observer(WalkEvent::Found(Finding::OrphanBlob { id, len }));
             }
         }
         Ok(())
     }
+}
+
+/// Blobs that no entry is known to refer to: their stored lengths, and when they were finished.
+type Unclaimed = HashMap<BlobId, (u64, Timestamp)>;
+
+/// A part of all blobs.
+struct Slice {
+    blobs: Unclaimed,
+    /// Behind which blob the next slice begins, if there is one.
+    next: Option<BlobId>,
+    /// The moment before they were listed.
+    listed: Timestamp,
 }

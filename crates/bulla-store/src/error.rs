@@ -54,16 +54,17 @@ pub enum StoreError {
         /// The most that is returned at once, in bytes.
         limit: u64,
     },
-    /// The document of an entry does not open.
-    #[error("the entry {place} is refused: {reason}")]
+    /// The document of an entry does not open. It can be neither overwritten nor removed.
+    #[error("the entry {place} is refused: {reason}{}", remedy_of_open(reason))]
     Open {
         /// Which entry.
         place: Place,
         /// Why it does not open.
         reason: OpenError,
     },
-    /// The document of an entry opens, but holds no entry that this program can read.
-    #[error("the entry {place} cannot be read: {reason}")]
+    /// The document of an entry opens, but holds no entry that this program can read. It can be neither overwritten nor
+    /// removed.
+    #[error("the entry {place} cannot be read: {reason}{}", remedy_of_bad_entry(reason))]
     BadEntry {
         /// Which entry.
         place: Place,
@@ -71,7 +72,10 @@ pub enum StoreError {
         reason: BadEntry,
     },
     /// The blob of an entry is not the one that was written.
-    #[error("the value of the entry {place} is refused: blob {blob} was altered, cut, extended or exchanged")]
+    #[error(
+        "the value of the entry {place} is refused: blob {blob} was altered, cut, extended or exchanged; \
+         restore it from a backup"
+    )]
     DamagedBlob {
         /// Which entry.
         place: Place,
@@ -100,6 +104,15 @@ pub enum StoreError {
         /// Why not.
         source: KeyringError,
     },
+    /// The key of a namespace is gone, but not its entries.
+    #[error("namespace `{0}` has entries but its key is gone; restore the trust database")]
+    KeyMissing(NamespaceName),
+    /// The key of a namespace was made for something else.
+    #[error(
+        "the key `{}` cannot seal entries: its algorithm is neither aes256-gcm nor chacha20-poly1305; use another namespace",
+        .0.key()
+    )]
+    UnsuitableKey(NamespaceName),
     /// The storage failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
@@ -126,6 +139,8 @@ impl StoreError {
             Self::MissingBlob { .. } => "missing_blob",
             Self::WriterFailed(_) => "writer_failed",
             Self::Keyring { source, .. } => source.code(),
+            Self::KeyMissing(_) => "key_missing",
+            Self::UnsuitableKey(_) => "unsuitable_key",
             Self::Backend(_) => "backend",
             Self::Seal(_) => "seal",
         }
@@ -141,4 +156,20 @@ impl StoreError {
 
 fn version(found: Option<u64>) -> String {
     found.map_or_else(|| "no version, since it is absent".to_owned(), |version| format!("version {version}"))
+}
+
+/// Says how to go on after what cannot be mended through the store; where the reason says so itself, nothing.
+const fn remedy_of_open(reason: &OpenError) -> &'static str {
+    match reason {
+        OpenError::UnsupportedVersion(_) | OpenError::UnsupportedSuite(_) => "",
+        OpenError::UnknownVersion(_) => "; restore the key, or the entry, from a backup",
+        _ => "; restore it from a backup",
+    }
+}
+
+const fn remedy_of_bad_entry(reason: &BadEntry) -> &'static str {
+    match reason {
+        BadEntry::UnknownField(_) => "",
+        _ => "; restore it from a backup",
+    }
 }

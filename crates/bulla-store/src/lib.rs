@@ -67,7 +67,7 @@ mod store;
 mod vectors;
 mod walk;
 
-pub use check::CheckCounts;
+pub use check::{CheckCounts, MIN_ORPHAN_AGE};
 pub use entry::{BadEntry, BlobRef, Entry, EntryStat, MAX_INLINE_LEN, MAX_MEDIA_TYPE_LEN, MAX_TAG_LEN, MAX_TAGS};
 pub use error::StoreError;
 pub use get::{EntryReader, MAX_VALUE_LEN, Value};

@@ -36,7 +36,8 @@ impl Namespace {
     /// cut.
     ///
     /// With [`Durability::Cache`], a power cut may undo the newest writes. A large value put shortly before may then be
-    /// refused as missing or damaged, never returned wrongly; put it again.
+    /// refused as missing or damaged, never returned wrongly; put it again. Where a large value replaces a large value,
+    /// the new one is made durable all the same, since the old one is deleted.
     #[must_use]
     pub fn with_durability(mut self, durability: Durability) -> Self {
         self.durability = durability;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bulla_backend::{ErrorKind, Expected, Timestamp};
+use bulla_backend::{Durability, ErrorKind, Expected, Timestamp};
 use zeroize::Zeroizing;
 
 use crate::blob::BlobSealer;
@@ -23,15 +23,16 @@ impl Namespace {
     ///
     /// # Errors
     /// [`StoreError::VersionMismatch`] if another version is there than the options expect;
-    /// [`StoreError::InvalidEntry`] if media type or tags are out of bounds; [`StoreError::Conflict`]; and, since what
-    /// fails verification is never overwritten, whatever [`Namespace::get`] says about the entry that is there. After
-    /// [`StoreError::Backend`] the value may be there or not.
+    /// [`StoreError::InvalidEntry`] if media type or tags are out of bounds; [`StoreError::Conflict`];
+    /// [`StoreError::KeyMissing`] and [`StoreError::UnsuitableKey`]; and, since what fails verification is never
+    /// overwritten, whatever [`Namespace::get`] says about the entry that is there. After [`StoreError::Backend`] the
+    /// value may be there or not.
     pub async fn put(&self, name: &[u8], value: &[u8], options: &PutOptions) -> Result<u64, StoreError> {
         let draft = Draft::new(self, name, options)?;
         if value.len() <= MAX_INLINE_LEN {
             return self.commit(name, &draft, Content::Inline(value)).await;
         }
-        let mut blob = self.begin_blob().await?;
+        let mut blob = self.begin_blob(name).await?;
         blob.write(value).await?;
         self.commit_blob(name, &draft, blob).await
     }
@@ -46,9 +47,23 @@ impl Namespace {
         Ok(EntryWriter { namespace: self.clone(), name: name.into(), draft, sink: Sink::Inline(start) })
     }
 
-    async fn begin_blob(&self) -> Result<BlobSealer, StoreError> {
+    async fn begin_blob(&self, name: &[u8]) -> Result<BlobSealer, StoreError> {
         let store = &self.store;
-        BlobSealer::begin(&*store.blobs, &store.keyring.project(), &self.name, self.durability).await
+        let durability = self.blob_durability(name).await;
+        BlobSealer::begin(&*store.blobs, &store.keyring.project(), &self.name, durability).await
+    }
+
+    /// Returns how durable a blob has to be. One in place of another is durable in any case, as its document will be: a
+    /// power cut must not take it when the other is deleted already. Where somebody puts the first blob meanwhile, the
+    /// newest value is as safe as was asked for.
+    async fn blob_durability(&self, name: &[u8]) -> Durability {
+        if self.durability == Durability::Durable {
+            return Durability::Durable;
+        }
+        // What cannot be read is not going to be replaced either.
+        let present = self.present(name).await.ok().flatten();
+        let replaces_blob = present.is_some_and(|present| present.entry.blob.is_some());
+        if replaces_blob { Durability::Durable } else { self.durability }
     }
 
     async fn commit_blob(&self, name: &[u8], draft: &Draft, blob: BlobSealer) -> Result<u64, StoreError> {
@@ -93,10 +108,9 @@ impl Namespace {
             if let (Some(ours), Some(theirs)) = (&entry.blob, present.and_then(|present| present.entry.blob.as_ref()))
                 && ours.id == theirs.id
             {
-                // A write of ours that the storage took for a lost race: nobody else knows this blob.
+                // A storage that breaks its word, and wrote what it called a lost race: nobody else knows this blob.
                 return Ok(found.unwrap_or_default());
             }
-            *may_be_written = false;
             let live = present.filter(|present| !present.entry.stat.is_expired(now)).and(found);
             if !expected.holds(live) {
                 return Err(StoreError::VersionMismatch { place: self.place(name), expected, found: live });
@@ -108,7 +122,8 @@ impl Namespace {
             let collection = self.collection(present.map(|present| &present.entry));
             *may_be_written = true;
             match self.store.entries.put(collection, &key, &document, revision).await {
-                Err(error) if error.kind() == ErrorKind::Conflict => {}
+                // A conflict says that nothing was written.
+                Err(error) if error.kind() == ErrorKind::Conflict => *may_be_written = false,
                 Err(error) => return Err(error.into()),
                 Ok(_) => {
                     if let Some(present) = present {
@@ -202,7 +217,7 @@ impl EntryWriter {
                 self.sink = Sink::Inline(start);
             }
             Sink::Inline(start) => {
-                let mut blob = self.namespace.begin_blob().await?;
+                let mut blob = self.namespace.begin_blob(&self.name).await?;
                 blob.write(&start).await?;
                 blob.write(bytes).await?;
                 self.sink = Sink::Blob(Box::new(blob));

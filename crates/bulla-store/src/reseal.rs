@@ -1,7 +1,9 @@
 //! Sealing entries anew after a rotation (spec, "Re-sealing").
 
+use std::sync::Arc;
+
 use bulla_backend::{Document, ErrorKind, Expected, MAX_COMMIT_BYTES, MAX_COMMIT_WRITES, Write};
-use bulla_keyring::{KeyVersion, KeyringError};
+use bulla_keyring::KeyVersion;
 use bulla_seal::Header;
 
 use crate::name::prefix;
@@ -38,13 +40,16 @@ impl Namespace {
     /// version, unless another process had not noticed the rotation yet.
     ///
     /// # Errors
-    /// Fails if documents cannot be listed or the key's newest version cannot be had; what else goes wrong is a
-    /// finding.
+    /// Fails if documents cannot be listed or the key's newest version cannot be had, as with [`StoreError::KeyMissing`];
+    /// what else goes wrong is a finding.
     pub async fn reseal(&self, observer: &mut Observer<'_, ResealCounts>) -> Result<ResealCounts, StoreError> {
         let mut counts = ResealCounts::default();
         let mut pages = DocumentPages::new(&*self.store.entries, prefix(&self.name, &[]));
         while let Some(documents) = pages.next().await? {
-            let Some(version) = self.newest().await? else { break };
+            if documents.is_empty() {
+                continue;
+            }
+            let version = self.newest().await?;
             let mut batch = Vec::new();
             for document in documents {
                 let Some(place) = Place::parse(document.key.as_bytes()) else { continue };
@@ -65,13 +70,9 @@ impl Namespace {
         Ok(counts)
     }
 
-    /// Returns the newest version of the key; `None` if there is no key, and hence nothing that it sealed.
-    async fn newest(&self) -> Result<Option<std::sync::Arc<KeyVersion>>, StoreError> {
-        match self.store.keyring.current(self.name.key()).await {
-            Ok(version) => Ok(Some(version)),
-            Err(KeyringError::NoKey(_)) => Ok(None),
-            Err(source) => Err(StoreError::Keyring { namespace: self.name.clone(), source }),
-        }
+    /// Returns the newest version of the key, which a namespace with entries has.
+    async fn newest(&self) -> Result<Arc<KeyVersion>, StoreError> {
+        self.store.newest_version(&self.name).await?.ok_or_else(|| StoreError::KeyMissing(self.name.clone()))
     }
 
     /// Seals a document anew; `None` if it need not be.
@@ -128,7 +129,7 @@ impl Namespace {
                 written => return Ok(written.map(|_| true)?),
             }
             let Some(document) = self.store.entries.get(ENTRIES, key).await? else { return Ok(false) };
-            let Some(version) = self.newest().await? else { return Ok(false) };
+            let version = self.newest().await?;
             match self.rewrite(&version, place.clone(), document).await? {
                 None => return Ok(false),
                 Some(again) => write = again.write,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bulla_backend::{Blobs, Clock, Collection, Document, DocumentKey, Documents, Durability, ListQuery};
 use bulla_keyring::{Algorithm, KeyVersion, Keyring, KeyringError};
-use bulla_seal::{Context, Header, OpenError, ProjectId, SealError, SealKey};
+use bulla_seal::{Context, Header, OpenError, ProjectId, SealError, SealKey, Suite};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::entry::Entry;
@@ -69,19 +69,38 @@ impl Store {
         }
     }
 
-    /// Returns the newest version of a namespace's key, making the key where there is none.
+    /// Returns the newest version of a namespace's key, making the key where the namespace was never written to.
     pub(crate) async fn sealing_version(&self, namespace: &NamespaceName) -> Result<Arc<KeyVersion>, StoreError> {
-        let failed = |source| StoreError::Keyring { namespace: namespace.clone(), source };
-        match self.keyring.current(namespace.key()).await {
-            Err(KeyringError::NoKey(_)) => {}
-            found => return found.map_err(failed),
+        if let Some(version) = self.newest_version(namespace).await? {
+            return Ok(version);
         }
-        match self.keyring.create_key(namespace.key(), Algorithm::default()).await {
-            // Somebody else's first use of the namespace was faster: theirs is the key.
-            Ok(_) | Err(KeyringError::KeyExists(_)) => {}
-            Err(error) => return Err(failed(error)),
+        let any = ListQuery { prefix: prefix(namespace, &[]), limit: 1, ..ListQuery::default() };
+        if self.entries.list(ENTRIES, &any).await?.documents.is_empty() {
+            match self.keyring.create_key(namespace.key(), Algorithm::default()).await {
+                // Somebody else's first use of the namespace was faster: theirs is the key.
+                Ok(_) | Err(KeyringError::KeyExists(_)) => {}
+                Err(source) => return Err(StoreError::Keyring { namespace: namespace.clone(), source }),
+            }
         }
-        self.keyring.current(namespace.key()).await.map_err(failed)
+        // Where there are entries, either somebody has just made the key and written the first, or the key is gone.
+        self.newest_version(namespace).await?.ok_or_else(|| StoreError::KeyMissing(namespace.clone()))
+    }
+
+    /// Returns the newest version of a namespace's key, if there is a key.
+    pub(crate) async fn newest_version(
+        &self,
+        namespace: &NamespaceName,
+    ) -> Result<Option<Arc<KeyVersion>>, StoreError> {
+        let version = match self.keyring.current(namespace.key()).await {
+            Ok(version) => version,
+            Err(KeyringError::NoKey(_)) => return Ok(None),
+            Err(source) => return Err(StoreError::Keyring { namespace: namespace.clone(), source }),
+        };
+        // Anybody who may make keys may have made this one, before the store did.
+        match version.params().suite {
+            Suite::Aes256Gcm | Suite::ChaCha20Poly1305 => Ok(Some(version)),
+            _ => Err(StoreError::UnsuitableKey(namespace.clone())),
+        }
     }
 
     /// Seals an encoded entry, which has room for its seal behind it, to a document.

@@ -19,7 +19,7 @@ pub enum Finding {
         /// Why.
         error: StoreError,
     },
-    /// A blob that no entry refers to that could be opened.
+    /// A blob of [`MIN_ORPHAN_AGE`](crate::MIN_ORPHAN_AGE) or more that no entry refers to that could be opened.
     OrphanBlob {
         /// Which blob.
         id: BlobId,

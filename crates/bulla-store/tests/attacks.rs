@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bulla_backend::{Clock, Timestamp};
+use bulla_backend::{Clock, Collection, Durability, Expected, ListQuery, Timestamp};
+use bulla_keyring::Algorithm;
 use bulla_seal::{HEADER_LEN, Secret, TAG_LEN};
 use bulla_store::{BlobRef, Entry, ExpectedVersion, GetOptions, Lifetime, PutOptions};
 use pollster::block_on;
@@ -36,7 +37,7 @@ fn an_entry_opens_in_its_own_place_only() {
         assert_eq!(read(&ground.namespace("a"), b"n").unwrap(), pattern(len, 1));
         for namespace in ["b", "c"] {
             let key = crate::ground::document_key(namespace, b"n");
-            block_on(ground.documents.delete(crate::ground::ENTRIES, &key, bulla_backend::Expected::Any)).unwrap();
+            block_on(ground.documents.delete(crate::ground::ENTRIES, &key, Expected::Any)).unwrap();
         }
     }
 }
@@ -259,7 +260,9 @@ fn what_does_not_open_is_neither_overwritten_nor_removed() {
     *document.last_mut().unwrap() ^= 1;
     ground.plant("a", b"n", &document);
     for len in [3, LARGE] {
-        assert_code(block_on(namespace.put(b"n", &pattern(len, 1), &PutOptions::default())), "damaged");
+        let refused = block_on(namespace.put(b"n", &pattern(len, 1), &PutOptions::default())).unwrap_err();
+        assert_eq!(refused.code(), "damaged");
+        assert!(refused.to_string().ends_with("restore it from a backup"), "{refused}");
         assert_code(block_on(namespace.remove(b"n", ExpectedVersion::Any)), "damaged");
     }
     assert_eq!(ground.document("a", b"n").value, document);
@@ -285,4 +288,66 @@ fn keys_of_the_storage_that_name_no_entry_hide_none() {
     assert_eq!((counts.ok, counts.damaged), (2, 6));
     assert!(findings.iter().all(|finding| finding.code() == "bad_key"), "{findings:?}");
     assert_eq!(block_on(ground.store.namespaces()).unwrap().len(), 1);
+}
+
+#[test]
+fn a_key_that_is_gone_is_not_made_anew_under_its_entries() {
+    const TRUST: [Collection; 3] = [
+        Collection::new("keys", Durability::Durable),
+        Collection::new("key_versions", Durability::Durable),
+        Collection::new("key_ids", Durability::Durable),
+    ];
+    let mut ground = Ground::new();
+    write(&ground.namespace("a"), b"n", b"v");
+    let mut lost = Vec::new();
+    for collection in TRUST {
+        for row in block_on(ground.trust.list(collection, &ListQuery::default())).unwrap().documents {
+            block_on(ground.trust.delete(collection, &row.key, Expected::Any)).unwrap();
+            lost.push((collection, row));
+        }
+    }
+    assert!(lost.len() >= 3);
+    ground.reopen();
+
+    let namespace = ground.namespace("a");
+    assert_code(read(&namespace, b"n"), "unknown_version");
+    assert_code(block_on(namespace.put(b"n", b"w", &PutOptions::default())), "unknown_version");
+    for len in [3, LARGE] {
+        let refused = block_on(namespace.put(b"other", &pattern(len, 1), &PutOptions::default())).unwrap_err();
+        assert_eq!(refused.code(), "key_missing");
+        assert!(refused.to_string().contains("`a`") && refused.to_string().contains("restore"), "{refused}");
+    }
+    assert_code(block_on(namespace.reseal(&mut |_| {})), "key_missing");
+    assert_eq!((ground.documents().len(), ground.blob_ids().len()), (1, 0), "nothing was written");
+    write(&ground.namespace("b"), b"n", b"a namespace of no entries gets its key");
+
+    for (collection, row) in lost {
+        block_on(ground.trust.put(collection, &row.key, &row.value, Expected::Any)).unwrap();
+    }
+    ground.reopen();
+    write(&ground.namespace("a"), b"other", b"w");
+    assert_eq!(read(&ground.namespace("a"), b"n").unwrap(), b"v");
+    assert!(ground.check().0.is_clean());
+}
+
+#[test]
+fn a_key_made_beforehand_cannot_make_a_namespace_deterministic() {
+    let ground = Ground::new();
+    let make = |namespace: &str, algorithm| {
+        block_on(ground.keyring.create_key(ground.namespace(namespace).name().key(), algorithm)).unwrap();
+        ground.namespace(namespace)
+    };
+    let deterministic = make("a", Algorithm::Aes256Deterministic);
+    for len in [3, LARGE] {
+        let refused = block_on(deterministic.put(b"n", &pattern(len, 1), &PutOptions::default())).unwrap_err();
+        assert_eq!(refused.code(), "unsuitable_key");
+        assert!(refused.to_string().contains("`store/a`"), "{refused}");
+    }
+    assert_eq!((ground.documents().len(), ground.blob_ids().len()), (0, 0));
+    ground.plant("a", b"n", b"not an entry");
+    assert_code(block_on(deterministic.reseal(&mut |_| {})), "unsuitable_key");
+
+    let other = make("b", Algorithm::ChaCha20Poly1305);
+    write(&other, b"n", b"v");
+    assert_eq!(read(&other, b"n").unwrap(), b"v");
 }

@@ -1,12 +1,17 @@
 //! `check` finds whatever is wrong, all of it, and nothing else.
 
+use std::fmt;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bulla_backend::BlobId;
-use bulla_store::{Lifetime, PutOptions, WalkEvent};
+use async_trait::async_trait;
+use bulla_backend::{
+    BlobId, Capabilities, Collection, Document, DocumentKey, Documents, Expected, ListQuery, Page, Result, Revision,
+};
+use bulla_store::{CheckCounts, Lifetime, MIN_ORPHAN_AGE, PutOptions, WalkEvent};
 use pollster::block_on;
 
-use crate::ground::{Ground, pattern, write};
+use crate::ground::{Ground, check, pattern, write};
 
 #[test]
 fn everything_wrong_is_named_and_hides_nothing() {
@@ -74,6 +79,87 @@ fn a_blob_whose_entry_does_not_open_is_reported_and_stays() {
     assert_eq!((counts.damaged, counts.orphan_blobs), (1, 1));
     ground.plant("a", b"n", &document);
     assert!(ground.check().0.is_clean(), "mended from a backup, it is whole again");
+}
+
+#[test]
+fn a_blob_is_an_orphan_only_from_a_certain_age_on() {
+    let ground = Ground::new();
+    write(&ground.namespace("a"), b"n", &pattern(100_000, 1));
+    let counted = || {
+        let (counts, findings) = check(&ground.store);
+        assert_eq!(counts.is_clean(), findings.is_empty());
+        assert_eq!(findings.len() as u64, counts.orphan_blobs, "a recent blob is no finding");
+        (counts.recent_blobs, counts.orphan_blobs)
+    };
+    ground.plant_blob(&BlobId([1; 32]), b"first");
+    ground.clock.forward(Duration::from_millis(1));
+    ground.plant_blob(&BlobId([2; 32]), b"second");
+    assert_eq!(counted(), (2, 0));
+    ground.clock.forward(MIN_ORPHAN_AGE - Duration::from_millis(2));
+    assert_eq!(counted(), (2, 0));
+    ground.clock.forward(Duration::from_millis(1));
+    assert_eq!(counted(), (1, 1), "each by its own age");
+    ground.clock.forward(Duration::from_millis(1));
+    assert_eq!(counted(), (0, 2), "and never the one that an entry refers to");
+}
+
+/// Documents that let something happen just before one is written.
+struct Interrupted {
+    documents: Arc<dyn Documents>,
+    before_put: Box<dyn Fn() + Send + Sync>,
+}
+
+impl fmt::Debug for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.documents.fmt(f)
+    }
+}
+
+#[async_trait]
+impl Documents for Interrupted {
+    fn capabilities(&self) -> Capabilities {
+        self.documents.capabilities()
+    }
+
+    async fn get(&self, collection: Collection, key: &DocumentKey) -> Result<Option<Document>> {
+        self.documents.get(collection, key).await
+    }
+
+    async fn put(
+        &self,
+        collection: Collection,
+        key: &DocumentKey,
+        value: &[u8],
+        expected: Expected,
+    ) -> Result<Revision> {
+        (self.before_put)();
+        self.documents.put(collection, key, value, expected).await
+    }
+
+    async fn delete(&self, collection: Collection, key: &DocumentKey, expected: Expected) -> Result<bool> {
+        self.documents.delete(collection, key, expected).await
+    }
+
+    async fn list(&self, collection: Collection, query: &ListQuery) -> Result<Page> {
+        self.documents.list(collection, query).await
+    }
+}
+
+#[test]
+fn a_blob_whose_entry_is_just_being_written_is_no_orphan() {
+    let ground = Ground::new();
+    let store = ground.store.clone();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let counts = Arc::clone(&seen);
+    let before_put = Box::new(move || counts.lock().unwrap().push(check(&store).0));
+    let interrupted = Interrupted { documents: Arc::clone(&ground.documents), before_put };
+    let writing = ground.over(Arc::new(interrupted), Arc::clone(&ground.blobs)).namespace("a").unwrap();
+    write(&writing, b"n", &pattern(100_000, 1));
+    write(&writing, b"n", &pattern(100_000, 2));
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.iter().map(|counts| (counts.ok, counts.recent_blobs)).collect::<Vec<_>>(), [(0, 1), (1, 1)]);
+    assert!(seen.iter().all(CheckCounts::is_clean), "{seen:?}");
+    assert_eq!(check(&ground.store).0.recent_blobs, 0);
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! Many at once: versions decide, nothing is lost, nothing is seen in part.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use bulla_store::{ExpectedVersion, GetOptions, PutOptions, StoreError};
+use bulla_backend::{Durability, SystemClock};
+use bulla_store::{ExpectedVersion, GetOptions, PutOptions, Store, StoreError};
 use pollster::block_on;
 
-use crate::ground::{Ground, pattern, read, write};
+use crate::ground::{Ground, check, open_folder, pattern, read, write};
 
 const WRITERS: u8 = 6;
 const ROUNDS: u8 = 40;
@@ -156,11 +158,50 @@ fn a_check_beside_writers_finds_nothing_damaged() {
             });
         }
         for _ in 0..30 {
-            let (counts, findings) = ground.check();
-            assert_eq!(counts.damaged, 0, "{findings:?}");
+            let (counts, findings) = check(&ground.store);
+            assert!(counts.is_clean() && findings.is_empty(), "{findings:?}");
         }
         done.store(true, Ordering::SeqCst);
     });
     let (counts, findings) = ground.check();
     assert!(counts.is_clean() && counts.ok == 5, "{findings:?}");
+}
+
+/// As a machine does it: the storage of a project, opened by each, and the machine's clock.
+#[test]
+fn a_check_of_files_beside_writers_of_large_values_finds_nothing() {
+    let ground = Ground::in_folder();
+    let open = || {
+        let (documents, blobs) = open_folder(ground.folder());
+        Store::new(Arc::clone(&ground.keyring), documents, blobs, Arc::new(SystemClock))
+    };
+    let (done, written) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
+        for writer in 0..2 {
+            let (open, done, written) = (&open, &done, &written);
+            scope.spawn(move || {
+                let namespace = open().namespace("shared").unwrap().with_durability(Durability::Cache);
+                for round in (0..4_u8).cycle() {
+                    write(&namespace, &[writer, round], &pattern(100_000, round));
+                    written.fetch_add(1, Ordering::SeqCst);
+                    if done.load(Ordering::SeqCst) {
+                        break;
+                    }
+                }
+            });
+        }
+        let store = open();
+        let mut checks = 0;
+        while checks < 40 || written.load(Ordering::SeqCst) < 40 {
+            let (counts, findings) = check(&store);
+            if !findings.is_empty() {
+                done.store(true, Ordering::SeqCst);
+            }
+            assert!(counts.is_clean() && findings.is_empty(), "after {checks} checks: {findings:?}");
+            checks += 1;
+        }
+        done.store(true, Ordering::SeqCst);
+    });
+    let (counts, findings) = ground.check();
+    assert!(counts.is_clean() && counts.recent_blobs == 0, "hours later too: {findings:?}");
 }

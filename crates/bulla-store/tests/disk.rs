@@ -63,10 +63,11 @@ fn survives(step: Step, durability: Durability, fault: Fault, at: u64, loss: Los
     let context = || format!("{step:?}, {fault:?} at {at}, {loss:?}");
     assert!(value(&namespace, b"other") == Some(pattern(LARGE, 9)), "{}", context());
     let (counts, findings) = check(&store);
-    // A blob that is not durable may be lost with its entry found. Nothing else may.
-    if durability == Durability::Durable || step.1 != Some(LARGE) {
+    // A blob that is not durable may be lost with its entry found. Nothing else may, and one in place of another is durable.
+    let is_durable = durability == Durability::Durable || step == (Some(LARGE), Some(LARGE));
+    if is_durable || step.1 != Some(LARGE) {
         let found = value(&namespace, b"n");
-        let kept = acknowledged && durability == Durability::Durable;
+        let kept = acknowledged && is_durable;
         assert!(if kept { found == after } else { found == before || found == after }, "{}", context());
         assert_eq!(counts.damaged, 0, "{}: {findings:?}", context());
     } else if let Ok(found) = read(&namespace, b"n") {

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bulla_backend::testing::{CallFaults, Failure, FaultyBlobs, FaultyDocuments};
-use bulla_backend::{MemoryBlobs, MemoryDocuments};
+use bulla_backend::{
+    BackendError, Capabilities, Collection, Document, DocumentKey, Documents, Expected, ListQuery, MemoryDocuments,
+    Page, Result, Revision,
+};
 use bulla_store::{ExpectedVersion, GetOptions, Namespace, PutOptions, StoreError};
 use pollster::block_on;
 
@@ -25,7 +29,7 @@ const STEPS: [Step; 8] = [
     (Some(LARGE), None),
 ];
 
-fn take(namespace: &Namespace, after: Option<&[u8]>, in_pieces: bool) -> Result<(), StoreError> {
+fn take(namespace: &Namespace, after: Option<&[u8]>, in_pieces: bool) -> std::result::Result<(), StoreError> {
     block_on(async {
         match after {
             Some(value) if in_pieces => {
@@ -99,8 +103,7 @@ fn the_first_use_of_a_namespace_survives_failures_of_the_keyring() {
         for at in 1.. {
             let faults = CallFaults::new();
             let trust = FaultyDocuments::new(Arc::new(MemoryDocuments::new()), faults.clone());
-            let ground =
-                Ground::with_trust(Arc::new(trust), Arc::new(MemoryDocuments::new()), Arc::new(MemoryBlobs::new()));
+            let ground = Ground::with_trust(Arc::new(trust));
             let namespace = ground.namespace("a");
             let calls = faults.calls();
             faults.arm(calls + at, failure);
@@ -162,51 +165,64 @@ fn a_writer_is_of_no_use_after_a_failure() {
     assert_eq!(ground.blob_ids(), []);
 }
 
-/// A storage that wrote, and then reports a lost race: as one does that repeats a write whose answer was lost.
-#[test]
-fn a_write_mistaken_for_a_lost_race_keeps_its_blob() {
-    use async_trait::async_trait;
-    use bulla_backend::{
-        BackendError, Capabilities, Collection, Document, DocumentKey, Documents, Expected, ListQuery, Page, Result,
-        Revision,
-    };
+/// Documents of which every put ends in a conflict.
+#[derive(Debug)]
+struct Contested {
+    documents: Arc<dyn Documents>,
+    /// Whether they write all the same, as a storage would that repeats a write whose answer was lost.
+    writes: bool,
+}
 
-    #[derive(Debug)]
-    struct Forgetful(Arc<dyn Documents>);
-
-    #[async_trait]
-    impl Documents for Forgetful {
-        fn capabilities(&self) -> Capabilities {
-            Capabilities::default()
-        }
-
-        async fn get(&self, collection: Collection, key: &DocumentKey) -> Result<Option<Document>> {
-            self.0.get(collection, key).await
-        }
-
-        async fn put(
-            &self,
-            collection: Collection,
-            key: &DocumentKey,
-            value: &[u8],
-            expected: Expected,
-        ) -> Result<Revision> {
-            self.0.put(collection, key, value, expected).await?;
-            Err(BackendError::conflict("write a document", key))
-        }
-
-        async fn delete(&self, collection: Collection, key: &DocumentKey, expected: Expected) -> Result<bool> {
-            self.0.delete(collection, key, expected).await
-        }
-
-        async fn list(&self, collection: Collection, query: &ListQuery) -> Result<Page> {
-            self.0.list(collection, query).await
-        }
+#[async_trait]
+impl Documents for Contested {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
     }
 
+    async fn get(&self, collection: Collection, key: &DocumentKey) -> Result<Option<Document>> {
+        self.documents.get(collection, key).await
+    }
+
+    async fn put(
+        &self,
+        collection: Collection,
+        key: &DocumentKey,
+        value: &[u8],
+        expected: Expected,
+    ) -> Result<Revision> {
+        if self.writes {
+            self.documents.put(collection, key, value, expected).await?;
+        }
+        Err(BackendError::conflict("write a document", key))
+    }
+
+    async fn delete(&self, collection: Collection, key: &DocumentKey, expected: Expected) -> Result<bool> {
+        self.documents.delete(collection, key, expected).await
+    }
+
+    async fn list(&self, collection: Collection, query: &ListQuery) -> Result<Page> {
+        self.documents.list(collection, query).await
+    }
+}
+
+#[test]
+fn a_put_that_loses_every_race_leaves_no_blob() {
     let ground = Ground::new();
-    let forgetful = ground.over(Arc::new(Forgetful(Arc::clone(&ground.documents))), Arc::clone(&ground.blobs));
-    let namespace = forgetful.namespace("a").unwrap();
+    let contested = Contested { documents: Arc::clone(&ground.documents), writes: false };
+    let namespace = ground.over(Arc::new(contested), Arc::clone(&ground.blobs)).namespace("a").unwrap();
+    assert_code(block_on(namespace.put(b"n", &pattern(LARGE, 1), &PutOptions::default())), "conflict");
+    assert_eq!(ground.blob_ids(), []);
+    write(&ground.namespace("a"), b"n", &pattern(LARGE, 2));
+    assert_code(block_on(namespace.put(b"n", &pattern(LARGE, 3), &PutOptions::default())), "conflict");
+    assert_eq!(value(&namespace, b"n"), Some(pattern(LARGE, 2)));
+    assert_eq!(ground.blob_ids(), [ground.entry("a", b"n").blob.unwrap().id]);
+}
+
+#[test]
+fn a_write_mistaken_for_a_lost_race_keeps_its_blob() {
+    let ground = Ground::new();
+    let forgetful = Contested { documents: Arc::clone(&ground.documents), writes: true };
+    let namespace = ground.over(Arc::new(forgetful), Arc::clone(&ground.blobs)).namespace("a").unwrap();
     for expected in [ExpectedVersion::Absent, ExpectedVersion::Version(1), ExpectedVersion::Any] {
         let options = PutOptions { expected, ..PutOptions::default() };
         block_on(namespace.put(b"n", &pattern(LARGE, 1), &options)).unwrap();

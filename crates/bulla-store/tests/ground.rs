@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use bulla_backend::{
     BlobId, Blobs, Clock, Collection, Document, DocumentKey, Documents, Durability, Expected, FileBlobs, ListQuery,
-    MemoryBlobs, MemoryDocuments, SqliteDocuments, SqliteOptions, Timestamp,
+    MemoryBlobs, MemoryDocuments, SqliteDocuments, SqliteOptions, SystemClock, Timestamp,
 };
 use bulla_keyring::{Identity, Keyring};
 use bulla_seal::{Context, KeyVersionId};
-use bulla_store::{CheckCounts, Entry, EntryQuery, Finding, GetOptions, Namespace, Store, StoreError, WalkEvent};
+use bulla_store::{
+    CheckCounts, Entry, EntryQuery, Finding, GetOptions, MIN_ORPHAN_AGE, Namespace, Store, StoreError, WalkEvent,
+};
 use pollster::block_on;
 use tempfile::TempDir;
 
@@ -22,9 +24,17 @@ pub(crate) const ENTRIES: Collection = Collection::new("entries", Durability::Du
 pub(crate) struct HandClock(AtomicU64);
 
 impl HandClock {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicU64::new(1_700_000_000_000)))
+    }
+
     pub(crate) fn forward(&self, duration: Duration) {
         let step = u64::try_from(duration.as_millis()).unwrap();
         self.0.fetch_add(step, Ordering::SeqCst);
+    }
+
+    fn set(&self, now: Timestamp) {
+        self.0.store(now.0, Ordering::SeqCst);
     }
 }
 
@@ -48,23 +58,36 @@ pub(crate) struct Ground {
 impl Ground {
     /// In memory, with a project of its own.
     pub(crate) fn new() -> Self {
-        Self::on(Arc::new(MemoryDocuments::new()), Arc::new(MemoryBlobs::new()))
+        Self::with_trust(Arc::new(MemoryDocuments::new()))
     }
 
-    /// In SQLite and files, with a project of its own.
+    /// In SQLite and files, with a project of its own. Files bear the machine's time, so the clock begins there.
     pub(crate) fn in_folder() -> Self {
         let folder = TempDir::new().unwrap();
         let (documents, blobs) = open_folder(&folder);
-        Self { folder: Some(folder), ..Self::on(documents, blobs) }
+        let ground = Self { folder: Some(folder), ..Self::on(documents, blobs) };
+        ground.clock.set(SystemClock.now());
+        ground
     }
 
     /// On a given storage, with a project of its own whose trust lies in memory.
     pub(crate) fn on(documents: Arc<dyn Documents>, blobs: Arc<dyn Blobs>) -> Self {
-        Self::with_trust(Arc::new(MemoryDocuments::new()), documents, blobs)
+        Self::with_clock(HandClock::new(), Arc::new(MemoryDocuments::new()), documents, blobs)
     }
 
-    pub(crate) fn with_trust(trust: Arc<dyn Documents>, documents: Arc<dyn Documents>, blobs: Arc<dyn Blobs>) -> Self {
-        let clock = Arc::new(HandClock(AtomicU64::new(1_700_000_000_000)));
+    /// In memory, with a project whose trust lies in a given place.
+    pub(crate) fn with_trust(trust: Arc<dyn Documents>) -> Self {
+        let clock = HandClock::new();
+        let blobs = MemoryBlobs::with_clock(Arc::clone(&clock) as Arc<dyn Clock>);
+        Self::with_clock(clock, trust, Arc::new(MemoryDocuments::new()), Arc::new(blobs))
+    }
+
+    fn with_clock(
+        clock: Arc<HandClock>,
+        trust: Arc<dyn Documents>,
+        documents: Arc<dyn Documents>,
+        blobs: Arc<dyn Blobs>,
+    ) -> Self {
         let identity = Arc::new(Identity::generate().unwrap());
         let machine = "here".parse().unwrap();
         let created = Keyring::create(Arc::clone(&trust), identity, &machine, Arc::clone(&clock) as Arc<dyn Clock>);
@@ -116,8 +139,12 @@ impl Ground {
         block_on(self.keyring.current(self.namespace(namespace).name().key())).unwrap().id()
     }
 
+    /// Checks the store as if it were so late that no blob is recent any more.
     pub(crate) fn check(&self) -> (CheckCounts, Vec<Finding>) {
-        check(&self.store)
+        let clock = HandClock::new();
+        // Files bear the machine's time, which goes on during a test.
+        clock.set(self.clock.now().saturating_add(MIN_ORPHAN_AGE + Duration::from_mins(5)));
+        check(&Self::store(&self.keyring, &self.documents, &self.blobs, &clock))
     }
 
     pub(crate) fn documents(&self) -> Vec<Document> {
@@ -163,7 +190,7 @@ impl Ground {
 
     pub(crate) fn blob_ids(&self) -> Vec<BlobId> {
         let page = block_on(self.blobs.list(None, 0)).unwrap();
-        page.blobs.into_iter().map(|(id, _)| id).collect()
+        page.blobs.into_iter().map(|blob| blob.id).collect()
     }
 
     pub(crate) fn blob(&self, id: &BlobId) -> Vec<u8> {

@@ -213,9 +213,6 @@ fn keyring_hint(error: &KeyringError) -> Option<String> {
 
 fn store_hint(error: &StoreError) -> Option<String> {
     match error {
-        StoreError::Open { .. } | StoreError::BadEntry { .. } => {
-            Some("nothing of it was returned; restore it from a backup".to_owned())
-        }
         StoreError::DamagedBlob { .. } | StoreError::MissingBlob { .. } => {
             Some("nothing of it was returned; put it again, or restore it from a backup".to_owned())
         }

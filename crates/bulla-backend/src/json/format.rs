@@ -22,6 +22,8 @@ pub(super) enum Refused {
     Format(String),
     #[error("its document {0} (from 1) has {1}")]
     Document(usize, &'static str),
+    #[error("its document `{0}` is longer than {MAX_DOCUMENT_LEN} bytes")]
+    Overlong(DocumentKey),
     #[error("its revision is above {MAX_REVISION}")]
     Revision,
 }
@@ -48,7 +50,7 @@ pub(super) fn read(text: &[u8]) -> Result<Table, Refused> {
         let key = DocumentKey::new(key).map_err(|_| refuse("an empty or overlong key"))?;
         let value = bytes(entry.text, entry.base64).ok_or_else(|| refuse("not one value"))?;
         if value.len() > MAX_DOCUMENT_LEN {
-            return Err(refuse("an overlong value"));
+            return Err(Refused::Overlong(key));
         }
         let stored = Stored { revision: Revision(entry.revision), value: value.into() };
         if !table.restore(entry.collection, key, stored) {

@@ -9,7 +9,12 @@ use super::{
     error::{Attempt, Failure},
     files::Files,
 };
-use crate::{Collection, Document, DocumentKey, ErrorKind, ListQuery, MAX_PAGE_BYTES, Page, Revision};
+use crate::{
+    Collection, Document, DocumentKey, ErrorKind, ListQuery, MAX_DOCUMENT_LEN, MAX_PAGE_BYTES, Page, Revision,
+};
+
+/// The longest value that is read: SQLite knows how long one is without loading it.
+const MAX_VALUE_LEN: i64 = MAX_DOCUMENT_LEN as i64;
 
 /// Most connections that are kept while nobody reads; as many more are opened as threads read at once.
 const MAX_IDLE: usize = 16;
@@ -30,11 +35,14 @@ impl Readers {
     pub(super) fn get(&self, shared: &Shared, collection: Collection, key: &DocumentKey) -> Attempt<Option<Document>> {
         self.with(shared, |connection| {
             let Some(id) = known(connection, shared, collection)? else { return Ok(None) };
-            let mut select =
-                connection.prepare_cached("SELECT revision, value FROM document WHERE collection = ?1 AND key = ?2")?;
-            let row = select.query_row(params![id, key.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-            row.map(|(revision, value)| Ok(Document { key: key.clone(), revision: stored(revision)?, value }))
-                .transpose()
+            let mut select = connection.prepare_cached(
+                "SELECT revision, CASE WHEN length(value) <= ?3 THEN value END FROM document
+                 WHERE collection = ?1 AND key = ?2",
+            )?;
+            let row = select
+                .query_row(params![id, key.as_bytes(), MAX_VALUE_LEN], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            row.map(|(revision, value)| document(key.clone(), revision, value)).transpose()
         })
     }
 
@@ -45,13 +53,15 @@ impl Readers {
             let range = Range::of(query);
             let most = i64::try_from(query.page_len() + 1).unwrap_or(i64::MAX);
             let mut select = connection.prepare_cached(if range.end.is_some() {
-                "SELECT key, revision, value FROM document WHERE collection = ?1 AND key >= ?2 AND key < ?4 ORDER BY key LIMIT ?3"
+                "SELECT key, revision, CASE WHEN length(value) <= ?4 THEN value END FROM document
+                 WHERE collection = ?1 AND key >= ?2 AND key < ?5 ORDER BY key LIMIT ?3"
             } else {
-                "SELECT key, revision, value FROM document WHERE collection = ?1 AND key >= ?2 ORDER BY key LIMIT ?3"
+                "SELECT key, revision, CASE WHEN length(value) <= ?4 THEN value END FROM document
+                 WHERE collection = ?1 AND key >= ?2 ORDER BY key LIMIT ?3"
             })?;
             let mut rows = match &range.end {
-                Some(end) => select.query(params![id, range.start, most, end]),
-                None => select.query(params![id, range.start, most]),
+                Some(end) => select.query(params![id, range.start, most, MAX_VALUE_LEN, end]),
+                None => select.query(params![id, range.start, most, MAX_VALUE_LEN]),
             }?;
             let mut page = Page::default();
             let mut bytes = 0;
@@ -60,7 +70,7 @@ impl Readers {
                     page.next = page.documents.last().map(|last: &Document| last.key.clone());
                     break;
                 }
-                let document = document(row)?;
+                let document = listed(row)?;
                 bytes += document.value.len();
                 page.documents.push(document);
             }
@@ -133,11 +143,21 @@ fn known(connection: &Connection, shared: &Shared, collection: Collection) -> At
     Ok(found)
 }
 
-fn document(row: &Row<'_>) -> Attempt<Document> {
+fn listed(row: &Row<'_>) -> Attempt<Document> {
     let key: Vec<u8> = row.get(0)?;
     let key = DocumentKey::new(key)
         .map_err(|error| Failure::new(ErrorKind::Corrupt, format!("a document has an impossible key: {error}")))?;
-    Ok(Document { key, revision: stored(row.get(1)?)?, value: row.get(2)? })
+    document(key, row.get(1)?, row.get(2)?)
+}
+
+/// Makes a document of what was found; `value` is left out where it is too long to be read.
+fn document(key: DocumentKey, revision: i64, value: Option<Vec<u8>>) -> Attempt<Document> {
+    let value = value.ok_or_else(|| {
+        let detail =
+            format!("the document `{key}` is longer than {MAX_DOCUMENT_LEN} bytes, which no writer of ours left");
+        Failure::new(ErrorKind::Corrupt, detail)
+    })?;
+    Ok(Document { key, revision: stored(revision)?, value })
 }
 
 /// The keys that a listing visits.
