@@ -56,6 +56,7 @@ impl Exit {
                 StoreError::NotFound(_) => Self::NotFound,
                 StoreError::VersionMismatch { .. } | StoreError::Conflict(_) => Self::Conflict,
                 StoreError::Keyring { source, .. } => Self::of_keyring(source),
+                StoreError::KeyMissing { .. } | StoreError::UnsuitableKey { .. } => Self::Refused,
                 error if error.is_integrity_failure() => Self::Refused,
                 _ => Self::Failed,
             },

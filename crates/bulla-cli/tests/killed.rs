@@ -52,7 +52,11 @@ fn a_kill_loses_nothing_that_was_acknowledged() {
     let counts = checked.json().pop().unwrap();
     // A blob without an entry is what a kill may leave; it loses nothing.
     assert_eq!((&counts["damaged"], &counts["missing_blobs"]), (&0.into(), &0.into()), "{checked:?}");
-    eprintln!("{rounds} rounds, {killed} of {} runs killed, {} orphan blobs", rounds * 2, counts["orphan_blobs"]);
+    eprintln!(
+        "{rounds} rounds, {killed} of {} runs killed, {} blobs without an entry",
+        rounds * 2,
+        counts["recent_blobs"]
+    );
 }
 
 /// Runs the program; kills it once `delay` has passed. Says whether it ended by itself, and well.

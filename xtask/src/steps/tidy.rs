@@ -12,9 +12,8 @@ const LONG_FILES: &[(&str, &str)] = &[];
 
 /// The crate that may contain unsafe code, and in which file.
 const UNSAFE_CRATE_ROOT: &str = "crates/bulla-seal/src/lib.rs";
-const UNSAFE_FILES: &[(&str, &str)] = &[
-    ("crates/bulla-seal/src/locked.rs", "locks memory and keeps it out of core dumps"),
-];
+const UNSAFE_FILES: &[(&str, &str)] =
+    &[("crates/bulla-seal/src/locked.rs", "locks memory and keeps it out of core dumps")];
 
 /// Kinds of files that people write, by how their names end.
 const WRITTEN: &[&str] = &["rs", "py", "md", "toml", "yml", "yaml", "sh"];

@@ -40,6 +40,7 @@ pub(crate) async fn run(_: &Args, desk: &Desk) -> Result<()> {
         "damaged": counts.damaged,
         "missing_blobs": counts.missing_blobs,
         "orphan_blobs": counts.orphan_blobs,
+        "recent_blobs": counts.recent_blobs,
     });
     desk.output.done(&record, || format!("verified {} entries, {} bytes", counts.ok, counts.bytes))?;
     if counts.is_clean() {
