@@ -1,10 +1,10 @@
 //! Sealing and opening values that are in memory, over all cores where they are large.
 
 use std::num::NonZero;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 
+use rayon_core::{ThreadPool, ThreadPoolBuilder};
 use zeroize::Zeroize;
 
 use crate::chunk::ChunkCipher;
@@ -12,8 +12,12 @@ use crate::header::{HEADER_LEN, PREFIX_LEN, SALT_LEN};
 use crate::primitive::{constant_time_eq, hmac_sha256};
 use crate::{Context, Header, Layout, OpenError, Params, SealError, SealKey, Suite, TAG_LEN, random};
 
-/// A message of at least this length is worth a second core: starting one takes about as long as 256 KiB.
-const PARALLEL_FROM: usize = 2 * 1_024 * 1_024;
+/// A message of at least this length is worth a second core: waking one takes as long as some 200 KiB.
+const PARALLEL_FROM: usize = 1_024 * 1_024;
+/// How many pieces each core works off, if they are not too small.
+const SHARES_PER_CORE: usize = 4;
+/// Least length of such a piece, in bytes.
+const MIN_SHARE: usize = 256 * 1_024;
 
 impl SealKey {
     /// Seals a message.
@@ -208,12 +212,12 @@ fn seal_chunks(cipher: &ChunkCipher, message: &[u8], stored: &mut [u8], cores: u
             .zip(pairs)
             .try_for_each(|(index, (chunk, out))| cipher.seal(index as u64, index == last, chunk, out))
     };
-    let per_core = chunks_per_core(message.len(), size.bytes(), cores);
-    if per_core > last {
+    let per_share = chunks_per_share(message.len(), size.bytes(), cores);
+    if per_share > last {
         return seal(Share { first: 0, message, stored });
     }
-    let shares = message.chunks(per_core * size.bytes()).zip(stored.chunks_mut(per_core * size.stored()));
-    on_all_cores(shares.enumerate().map(|(n, (message, stored))| Share { first: n * per_core, message, stored }), seal)
+    let shares = message.chunks(per_share * size.bytes()).zip(stored.chunks_mut(per_share * size.stored()));
+    on_all_cores(shares.enumerate().map(|(n, (message, stored))| Share { first: n * per_share, message, stored }), seal)
 }
 
 fn open_chunks(cipher: &ChunkCipher, stored: &[u8], message: &mut [u8], cores: usize) -> Result<(), OpenError> {
@@ -233,12 +237,12 @@ fn open_chunks(cipher: &ChunkCipher, stored: &[u8], message: &mut [u8], cores: u
             .zip(pairs)
             .try_for_each(|(index, (chunk, out))| cipher.open(index as u64, index == last, chunk, out))
     };
-    let per_core = chunks_per_core(message.len(), size.bytes(), cores);
-    if per_core > last {
+    let per_share = chunks_per_share(message.len(), size.bytes(), cores);
+    if per_share > last {
         return open(Share { first: 0, stored, message });
     }
-    let shares = stored.chunks(per_core * size.stored()).zip(message.chunks_mut(per_core * size.bytes()));
-    on_all_cores(shares.enumerate().map(|(n, (stored, message))| Share { first: n * per_core, stored, message }), open)
+    let shares = stored.chunks(per_share * size.stored()).zip(message.chunks_mut(per_share * size.bytes()));
+    on_all_cores(shares.enumerate().map(|(n, (stored, message))| Share { first: n * per_share, stored, message }), open)
 }
 
 /// Seals a message that lies at the start of `buffer`, which is as long as its sealed value: from the last chunk to the first, each
@@ -277,32 +281,36 @@ fn last_index(message_len: usize, chunk_len: usize) -> usize {
     message_len.div_ceil(chunk_len).max(1) - 1
 }
 
-/// How many chunks each core gets; all of them if more cores would not pay.
-fn chunks_per_core(message_len: usize, chunk_len: usize, cores: usize) -> usize {
+/// How many chunks a share has; all of them if more cores would not pay.
+///
+/// There are more shares than cores, since a core that starts late should leave more to the others.
+fn chunks_per_share(message_len: usize, chunk_len: usize, cores: usize) -> usize {
     let chunks = message_len.div_ceil(chunk_len).max(1);
-    if message_len < PARALLEL_FROM {
+    if cores < 2 || message_len < PARALLEL_FROM {
         return chunks;
     }
-    chunks.div_ceil(cores.clamp(1, message_len / (PARALLEL_FROM / 2)))
+    chunks.div_ceil(cores * SHARES_PER_CORE).max(MIN_SHARE / chunk_len).max(1)
 }
 
-/// How many cores this process may use; asked of the system once.
+/// How many cores this process may use.
 fn cores() -> usize {
-    static CORES: AtomicUsize = AtomicUsize::new(0);
-    match CORES.load(Ordering::Relaxed) {
-        0 => {
-            let cores = thread::available_parallelism().map_or(1, NonZero::get);
-            CORES.store(cores, Ordering::Relaxed);
-            cores
-        }
-        cores => cores,
-    }
+    pool().map_or(1, |pool| pool.current_num_threads() + 1)
 }
 
-/// Works on every share at once, this thread and one more for each other share.
+/// The threads that work beside the caller's, one for each further core. They are started once, at the first large value.
 ///
-/// Threads are started anew each time: a pool would not survive a fork. Whoever is free takes the next share, so that where the
-/// system starts no thread, this one does all the work.
+/// A forked child has none of them and works alone; so does a process that may not start threads.
+fn pool() -> Option<&'static ThreadPool> {
+    static POOL: OnceLock<(u32, Option<ThreadPool>)> = OnceLock::new();
+    let (process, pool) = POOL.get_or_init(|| {
+        let others = thread::available_parallelism().map_or(1, NonZero::get) - 1;
+        let builder = ThreadPoolBuilder::new().num_threads(others).thread_name(|n| format!("bulla-seal-{n}"));
+        (std::process::id(), (others > 0).then(|| builder.build().ok()).flatten())
+    });
+    pool.as_ref().filter(|_| *process == std::process::id())
+}
+
+/// Works on every share, this thread and those of the pool. Whoever is free takes the next.
 fn on_all_cores<S: Send, E: Send>(
     shares: impl Iterator<Item = S>,
     work: impl Fn(S) -> Result<(), E> + Sync,
@@ -310,16 +318,19 @@ fn on_all_cores<S: Send, E: Send>(
     let shares = Mutex::new(shares.collect::<Vec<_>>().into_iter());
     let next = || shares.lock().unwrap_or_else(PoisonError::into_inner).next();
     let drain = || std::iter::from_fn(next).try_for_each(&work);
-    let others = shares.lock().unwrap_or_else(PoisonError::into_inner).len().saturating_sub(1);
-    thread::scope(|scope| {
-        let started: Vec<_> =
-            (0..others).map_while(|_| thread::Builder::new().spawn_scoped(scope, drain).ok()).collect();
-        let done = drain();
-        started.into_iter().fold(done, |done, other| match other.join() {
-            Ok(result) => done.and(result),
-            Err(panic) => std::panic::resume_unwind(panic),
-        })
-    })
+    let Some(pool) = pool() else { return drain() };
+    let failed = Mutex::new(Ok(()));
+    let done = pool.in_place_scope(|scope| {
+        for _ in 0..pool.current_num_threads() {
+            scope.spawn(|_| {
+                if let Err(error) = drain() {
+                    *failed.lock().unwrap_or_else(PoisonError::into_inner) = Err(error);
+                }
+            });
+        }
+        drain()
+    });
+    done.and(failed.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 #[cfg(test)]
