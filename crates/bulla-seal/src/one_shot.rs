@@ -12,8 +12,8 @@ use crate::header::{HEADER_LEN, PREFIX_LEN, SALT_LEN};
 use crate::primitive::{constant_time_eq, hmac_sha256};
 use crate::{Context, Header, Layout, OpenError, Params, SealError, SealKey, Suite, TAG_LEN, random};
 
-/// A message of at least this length is worth a second core: waking one takes as long as some 200 KiB.
-const PARALLEL_FROM: usize = 1_024 * 1_024;
+/// A message of at least this length is worth a second core: at half of it, waking one costs what it saves.
+const PARALLEL_FROM: usize = 2 * 1_024 * 1_024;
 /// How many pieces each core works off, if they are not too small.
 const SHARES_PER_CORE: usize = 4;
 /// Least length of such a piece, in bytes.

@@ -5,6 +5,8 @@ use zeroize::Zeroizing;
 
 use crate::{Context, Params, SealError, SealKey, StreamSealer, TAG_LEN};
 
+const PAGE_LEN: usize = 4_096;
+
 /// Seals what is written to it and passes it on, with one chunk in memory.
 ///
 /// [`SealWriter::finish`] must be called: without it the sealed value has no end, and no one will open it.
@@ -29,7 +31,7 @@ use crate::{Context, Params, SealError, SealKey, StreamSealer, TAG_LEN};
 pub struct SealWriter<W: Write> {
     sealer: StreamSealer,
     inner: W,
-    /// The chunk that is being filled, with room for its tag.
+    /// The chunk that is being filled, with room for its tag and for a choice of where to begin.
     chunk: Zeroizing<Vec<u8>>,
     filled: usize,
     started: bool,
@@ -43,7 +45,7 @@ impl<W: Write> SealWriter<W> {
     /// [`SealError::OneShotOnly`] for the deterministic suite, [`SealError::Random`].
     pub fn new(key: &SealKey, params: Params, context: &Context, inner: W) -> Result<Self, SealError> {
         let sealer = StreamSealer::new(key, params, context)?;
-        let chunk = Zeroizing::new(vec![0; params.chunk_size.stored()]);
+        let chunk = Zeroizing::new(vec![0; params.chunk_size.stored() + PAGE_LEN]);
         Ok(Self { sealer, inner, chunk, filled: 0, started: false, failed: false })
     }
 
@@ -70,8 +72,13 @@ impl<W: Write> SealWriter<W> {
     /// Seals one full chunk, not the last, straight from the caller's bytes.
     fn write_through(&mut self, chunk: &[u8]) -> io::Result<()> {
         self.begin()?;
-        self.sealer.seal_next_to(false, chunk, &mut self.chunk).map_err(io::Error::other)?;
-        self.inner.write_all(&self.chunk)?;
+        // Processors take a load for dependent on an earlier store if both have the same place in a page (4 KiB aliasing), which
+        // halves the speed of sealing from one buffer to another. Half a page apart, they never do.
+        let distance = chunk.as_ptr().addr().wrapping_sub(self.chunk.as_ptr().addr());
+        let start = distance.wrapping_add(PAGE_LEN / 2) % PAGE_LEN;
+        let stored = &mut self.chunk[start..start + chunk.len() + TAG_LEN];
+        self.sealer.seal_next_to(false, chunk, stored).map_err(io::Error::other)?;
+        self.inner.write_all(stored)?;
         self.failed = false;
         Ok(())
     }
