@@ -220,11 +220,14 @@ fn processes(is_ours: bool, processes: usize, threads: usize) -> Rate {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let path = folder.path().join("bench.db");
     let role = |number: usize| format!("{is_ours} {number} {threads} {}", path.display());
-    let mut children: Vec<_> = (0..processes).map(|number| child(&role(number))).collect();
-    let mut outputs: Vec<_> = children.iter_mut().map(|child| BufReader::new(child.stdout.take().unwrap())).collect();
-    for output in &mut outputs {
-        assert_eq!(line(output), "ready");
-    }
+    // One after the other: SQLite, used directly, does not wait where two processes change the journal mode at once.
+    let opened = |number| {
+        let mut child = child(&role(number));
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        assert_eq!(line(&mut output), "ready");
+        (child, output)
+    };
+    let (mut children, mut outputs): (Vec<_>, Vec<_>) = (0..processes).map(opened).unzip();
     let cpu = |children: &[Child]| children.iter().map(|child| cpu_time(&child.id().to_string())).sum::<Duration>();
     let (begun, before) = (Instant::now(), cpu(&children));
     for child in &mut children {
