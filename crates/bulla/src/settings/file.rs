@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use bulla_seal::ProjectId;
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::{Origin, Setting, Settings, SettingsError};
@@ -32,12 +33,13 @@ pub(super) fn find(folder: &Path) -> Result<Option<(PathBuf, File)>, SettingsErr
         let file = match opened {
             Ok(file) => file,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
+            Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+                let link = path.symlink_metadata().map_err(|source| failed(source, path.clone()))?;
+                return Err(SettingsError::ForeignFile { owner: link.uid(), mode: link.mode() & 0o7777, path });
+            }
             Err(source) => return Err(failed(source, path)),
         };
-        let metadata = match file.metadata() {
-            Ok(metadata) => metadata,
-            Err(source) => return Err(failed(source, path)),
-        };
+        let metadata = file.metadata().map_err(|source| failed(source, path.clone()))?;
         let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
         let is_ours = owner == 0 || owner == geteuid().as_raw();
         if !metadata.is_file() || !is_ours || mode & 0o002 != 0 {
@@ -150,6 +152,34 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    #[test]
+    fn a_file_that_others_may_have_put_there_is_refused() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        let below = folder.path().join("a/b");
+        fs::create_dir_all(&below).unwrap();
+        let found = || find(&below).map(|found| found.map(|(path, _)| path));
+        let refused = || matches!(found(), Err(SettingsError::ForeignFile { .. }));
+
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o664)).unwrap();
+        assert_eq!(found().unwrap(), Some(path.clone()));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(refused(), "everybody may write it");
+
+        let real = folder.path().join("real.toml");
+        fs::rename(&path, &real).unwrap();
+        fs::set_permissions(&real, fs::Permissions::from_mode(0o644)).unwrap();
+        symlink(&real, &path).unwrap();
+        assert!(refused(), "a link leads somewhere else at the next look");
+
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(refused(), "a folder");
+    }
 
     #[test]
     fn quoted_text_reads_as_it_was() {
