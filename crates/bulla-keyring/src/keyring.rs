@@ -4,18 +4,19 @@ mod keys;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod trusted;
 mod values;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use bulla_backend::{Clock, DocumentKey, Documents, ListQuery};
 use bulla_seal::ProjectId;
 
 use crate::cache::Cache;
-use crate::dek::{Candidate, Deks};
+use crate::dek::Candidate;
 use crate::format::{SignedRecord, TRUST_LOG, WRAPS, Wrap, position_key, wrap_key};
-use crate::trust_log::{self, Machine, Problem, TrustPin, Verifier};
+use crate::trust_log::{self, Machine, Problem, TrustPin, Trusted, Verifier};
 use crate::{Fingerprint, Identity, KeyName, KeyringError, MachineName, Result};
 
 /// Most epochs of which a machine holds copies.
@@ -27,9 +28,8 @@ pub struct Keyring {
     trust: Arc<dyn Documents>,
     identity: Arc<Identity>,
     clock: Arc<dyn Clock>,
-    pin: TrustPin,
-    machines: BTreeMap<Fingerprint, Machine>,
-    deks: Deks,
+    project: ProjectId,
+    trusted: RwLock<Arc<Trusted>>,
     cache: Cache,
 }
 
@@ -82,34 +82,28 @@ impl Keyring {
         }
         let mut verifier = Verifier::new(pin, candidates);
         read_log(&*trust, &mut verifier).await?;
-        let verified = verifier.finish(identity.fingerprint())?;
-        Ok(Self {
-            trust,
-            identity,
-            clock,
-            pin: verified.pin,
-            machines: verified.machines,
-            deks: verified.deks,
-            cache: Cache::default(),
-        })
+        let trusted = verifier.finish(identity.fingerprint())?;
+        let project = trusted.pin.project();
+        Ok(Self { trust, identity, clock, project, trusted: RwLock::new(Arc::new(trusted)), cache: Cache::default() })
     }
 
     /// Returns the project.
     #[must_use]
     pub fn project(&self) -> ProjectId {
-        self.pin.project()
+        self.project
     }
 
-    /// Returns how long the trust log is and where it ends, for the caller to store and to hand to the next [`Keyring::open`].
+    /// Returns how long the trust log was at the last look and where it ended, for the caller to store and to hand to the next
+    /// [`Keyring::open`].
     #[must_use]
     pub fn pin(&self) -> TrustPin {
-        self.pin
+        self.last_seen().pin
     }
 
-    /// Returns the number of the current epoch.
+    /// Returns the number of the epoch that was current at the last look.
     #[must_use]
     pub fn epoch(&self) -> u64 {
-        self.deks.current()
+        self.last_seen().deks.current()
     }
 
     /// Returns this machine's identity.
@@ -118,9 +112,10 @@ impl Keyring {
         &self.identity
     }
 
-    /// Returns the machines that were let in, in order of their fingerprints.
-    pub fn machines(&self) -> impl Iterator<Item = (Fingerprint, &Machine)> {
-        self.machines.iter().map(|(fingerprint, machine)| (*fingerprint, machine))
+    /// Returns the machines that were let in at the last look, by fingerprint.
+    #[must_use]
+    pub fn machines(&self) -> BTreeMap<Fingerprint, Machine> {
+        self.last_seen().machines.clone()
     }
 }
 

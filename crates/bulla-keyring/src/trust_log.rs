@@ -12,4 +12,4 @@ pub use problem::{Problem, TrustLogError};
 pub use verifier::{Capability, Machine};
 
 pub(crate) use genesis::create;
-pub(crate) use verifier::{Granted, Verifier};
+pub(crate) use verifier::{Granted, Trusted, Verifier};

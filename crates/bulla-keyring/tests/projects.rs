@@ -16,7 +16,7 @@ fn a_project_is_created_once_and_opened_again() {
     assert_eq!(created.pin().project(), created.project());
     assert_eq!(created.pin().length(), 3);
     assert_eq!(created.epoch(), 1);
-    let (fingerprint, machine) = created.machines().next().unwrap();
+    let (fingerprint, machine) = created.machines().into_iter().next().unwrap();
     assert_eq!(fingerprint, setting.identity.fingerprint());
     assert_eq!((machine.name.as_str(), machine.capability), ("here", Some(Capability::Authorise)));
 

@@ -10,6 +10,7 @@ use crate::cache::Newest;
 use crate::format::{
     IdRow, KEY_IDS, KEY_VERSIONS, KEYS, KeyBody, VersionRow, name_from_key, version_key, version_number, version_prefix,
 };
+use crate::trust_log::Trusted;
 use crate::{
     Algorithm, KeyInfo, KeyName, KeyPage, KeyVersion, KeyringError, Result, VersionInfo, VersionPage, VersionState,
 };
@@ -24,13 +25,14 @@ impl Keyring {
     /// [`KeyringError::KeyExists`], or [`KeyringError::Reserved`] for names that belong to Bulla itself.
     pub async fn create_key(&self, name: &KeyName, algorithm: Algorithm) -> Result<KeyInfo> {
         refuse_system(name)?;
-        if self.read_key(name).await?.is_some() {
+        let trusted = self.trusted().await?;
+        if self.read_key(&trusted, name).await?.is_some() {
             return Err(KeyringError::KeyExists(name.clone()));
         }
-        let version = self.add_version(name, algorithm, 0).await?;
+        let version = self.add_version(&trusted, name, algorithm, 0).await?;
         let (number, newest_id) = (version.0.number, version.0.id);
         let body = KeyBody { algorithm, created: version.0.created, first: number, newest: number, newest_id };
-        match self.write_key(name, &body, Expected::Absent).await? {
+        match self.write_key(&trusted, name, &body, Expected::Absent).await? {
             Ok(_) => Ok(describe(name, &body)),
             // The version of the one who lost the race stays behind, unused.
             Err(error) if error.kind() == ErrorKind::Conflict => Err(KeyringError::KeyExists(name.clone())),
@@ -47,9 +49,10 @@ impl Keyring {
     /// [`KeyringError::Conflict`] if others rotate the key all the time.
     pub async fn rotate_key(&self, name: &KeyName) -> Result<VersionInfo> {
         refuse_system(name)?;
-        let body = self.read_key_to_seal(name).await?.body;
-        let (info, version) = self.add_version(name, body.algorithm, body.newest).await?;
-        let advanced = self.advance(name, &info).await;
+        let trusted = self.trusted().await?;
+        let body = self.read_key_to_seal(&trusted, name).await?.body;
+        let (info, version) = self.add_version(&trusted, name, body.algorithm, body.newest).await?;
+        let advanced = self.advance(&trusted, name, &info).await;
         if advanced.is_ok() {
             self.cache.keep_newest(Newest { version: version.into(), mark: None });
         }
@@ -63,7 +66,8 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError::NoKey`].
     pub async fn key(&self, name: &KeyName) -> Result<KeyInfo> {
-        let found = self.read_key(name).await?.ok_or_else(|| KeyringError::NoKey(name.clone()))?;
+        let trusted = self.trusted().await?;
+        let found = self.read_key(&trusted, name).await?.ok_or_else(|| KeyringError::NoKey(name.clone()))?;
         Ok(describe(name, &found.body))
     }
 
@@ -72,12 +76,13 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError::Backend`] if the storage cannot be read. A damaged row is an entry of the page.
     pub async fn keys(&self, after: Option<DocumentKey>, limit: usize) -> Result<KeyPage> {
+        let trusted = self.trusted().await?;
         let page = self.trust.list(KEYS, &ListQuery { prefix: Vec::new(), after, limit }).await?;
         let key = |document: &Document| {
             let name = name_from_key(&document.key).ok_or_else(|| {
                 KeyringError::corrupt(format!("key `{}`", document.key), "its name is none that a key can have")
             })?;
-            self.verify_key(&name, document).map(|found| describe(&name, &found.body))
+            self.verify_key(&trusted, &name, document).map(|found| describe(&name, &found.body))
         };
         Ok(KeyPage { keys: page.documents.iter().map(key).collect(), next: page.next })
     }
@@ -88,7 +93,8 @@ impl Keyring {
     /// [`KeyringError::NoKey`], or [`KeyringError::Backend`] if the storage cannot be read. A damaged or missing row is an entry of
     /// the page.
     pub async fn versions(&self, name: &KeyName, after: Option<u64>, limit: usize) -> Result<VersionPage> {
-        let body = self.read_key(name).await?.ok_or_else(|| KeyringError::NoKey(name.clone()))?.body;
+        let trusted = self.trusted().await?;
+        let body = self.read_key(&trusted, name).await?.ok_or_else(|| KeyringError::NoKey(name.clone()))?.body;
         let from = after.map_or(body.first, |after| after.saturating_add(1)).max(body.first);
         let limit = if limit == 0 { MAX_PAGE_DOCUMENTS } else { limit.min(MAX_PAGE_DOCUMENTS) };
         let query =
@@ -109,7 +115,7 @@ impl Keyring {
         for number in (from..=known).take(limit) {
             last = Some(number);
             versions.push(match documents.get(&number) {
-                Some(document) => self.describe_version(name, number, document),
+                Some(document) => self.describe_version(&trusted, name, number, document),
                 None => Err(KeyringError::corrupt(format!("version {number} of key `{name}`"), "it is missing")),
             });
         }
@@ -120,6 +126,7 @@ impl Keyring {
     /// behind it, as its newest.
     pub(super) async fn add_version(
         &self,
+        trusted: &Trusted,
         name: &KeyName,
         algorithm: Algorithm,
         newest: u64,
@@ -134,10 +141,10 @@ impl Keyring {
                 state: VersionState::Enabled,
                 algorithm,
                 created: self.clock.now(),
-                epoch: self.deks.current(),
+                epoch: trusted.deks.current(),
                 sealed: Vec::new(),
             };
-            let row = self.seal_version(name, row, &material)?;
+            let row = self.seal_version(trusted, name, row, &material)?;
             match self.trust.put(KEY_VERSIONS, &version_key(name, number)?, &row.encode(), Expected::Absent).await {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Conflict => {
@@ -173,9 +180,9 @@ impl Keyring {
     }
 
     /// Makes a version the newest of its key, unless a newer one is already.
-    async fn advance(&self, name: &KeyName, version: &VersionInfo) -> Result<()> {
+    async fn advance(&self, trusted: &Trusted, name: &KeyName, version: &VersionInfo) -> Result<()> {
         for _ in 0..MAX_ATTEMPTS {
-            let found = self.read_key_to_seal(name).await?;
+            let found = self.read_key_to_seal(trusted, name).await?;
             if found.body.newest > version.number || found.body.newest_id == version.id {
                 return Ok(());
             }
@@ -183,7 +190,7 @@ impl Keyring {
                 return Err(KeyringError::KeyForked { name: name.clone(), number: version.number });
             }
             let body = KeyBody { newest: version.number, newest_id: version.id, ..found.body };
-            match self.write_key(name, &body, Expected::Revision(found.revision)).await? {
+            match self.write_key(trusted, name, &body, Expected::Revision(found.revision)).await? {
                 Ok(_) => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
                 Err(error) => return Err(error.into()),

@@ -6,6 +6,7 @@ use bulla_seal::{Context, KeyVersionId, Params, SealKey, Secret, SecretVec, Suit
 use super::Keyring;
 use crate::dek::Dek;
 use crate::format::{IdRow, KEY_IDS, KEY_VERSIONS, KEYS, KeyBody, KeyRow, MATERIAL_LEN, VersionRow, version_key};
+use crate::trust_log::Trusted;
 use crate::{KeyName, KeyVersion, KeyringError, Result, VersionInfo};
 
 const KEY_DOMAIN: &str = "bulla/keyring/key";
@@ -22,21 +23,21 @@ pub(super) struct FoundKey {
 
 impl Keyring {
     /// Reads the description of a key.
-    pub(super) async fn read_key(&self, name: &KeyName) -> Result<Option<FoundKey>> {
+    pub(super) async fn read_key(&self, trusted: &Trusted, name: &KeyName) -> Result<Option<FoundKey>> {
         let key = bulla_backend::DocumentKey::new(name.as_str().as_bytes())?;
         let Some(document) = self.trust.get(KEYS, &key).await? else { return Ok(None) };
-        self.verify_key(name, &document).map(Some)
+        self.verify_key(trusted, name, &document).map(Some)
     }
 
     /// Reads the description of a key whose newest version is to be used, or to be followed by another.
     ///
     /// It must be of the current epoch: whoever kept only the data key of an older one must not choose what is sealed under. And it
     /// must not be older than what this process has seen.
-    pub(super) async fn read_key_to_seal(&self, name: &KeyName) -> Result<FoundKey> {
+    pub(super) async fn read_key_to_seal(&self, trusted: &Trusted, name: &KeyName) -> Result<FoundKey> {
         // The memory comes first: what another thread learns while the key is read does not make this look a step back.
         let seen = self.cache.seen(name);
-        let found = self.read_key(name).await?.ok_or_else(|| KeyringError::NoKey(name.clone()))?;
-        self.check_epoch(found.epoch, || format!("key `{name}`"))?;
+        let found = self.read_key(trusted, name).await?.ok_or_else(|| KeyringError::NoKey(name.clone()))?;
+        check_epoch(trusted, found.epoch, || format!("key `{name}`"))?;
         let (number, id) = (found.body.newest, found.body.newest_id);
         match seen {
             Some(seen) if seen.number > number => {
@@ -50,11 +51,11 @@ impl Keyring {
     }
 
     /// Verifies the description of a key.
-    pub(super) fn verify_key(&self, name: &KeyName, document: &Document) -> Result<FoundKey> {
+    pub(super) fn verify_key(&self, trusted: &Trusted, name: &KeyName, document: &Document) -> Result<FoundKey> {
         let corrupt = |reason| KeyringError::corrupt(format!("key `{name}`"), reason);
         let row = KeyRow::decode(&document.value).ok_or_else(|| corrupt("it is not well-formed"))?;
         let context = Context::in_domain(KEY_DOMAIN, &self.project()).text("key", name.as_str()).build()?;
-        let body = self.dek(row.epoch)?.wrap().open(&context, &row.sealed);
+        let body = dek(trusted, row.epoch)?.wrap().open(&context, &row.sealed);
         let body = body.map_err(|_| corrupt("it was altered, or brought from elsewhere"))?;
         let body = KeyBody::decode(&body)
             .ok_or_else(|| corrupt("it is not well-formed, or written by a newer version of this program"))?;
@@ -64,34 +65,36 @@ impl Keyring {
     /// Writes the description of a key, readable by all and authenticated under the current data key.
     pub(super) async fn write_key(
         &self,
+        trusted: &Trusted,
         name: &KeyName,
         body: &KeyBody,
         expected: Expected,
     ) -> Result<bulla_backend::Result<Revision>> {
         let context = Context::in_domain(KEY_DOMAIN, &self.project()).text("key", name.as_str()).build()?;
-        let epoch = self.deks.current();
-        let sealed = self.dek(epoch)?.wrap().seal(Params::new(Suite::Authenticated), &context, &body.encode())?;
+        let epoch = trusted.deks.current();
+        let sealed = dek(trusted, epoch)?.wrap().seal(Params::new(Suite::Authenticated), &context, &body.encode())?;
         let key = bulla_backend::DocumentKey::new(name.as_str().as_bytes())?;
         Ok(self.trust.put(KEYS, &key, &KeyRow { epoch, sealed }.encode(), expected).await)
     }
 
     /// Reads the newest version of a key, which must be of the current epoch, and prepares it to seal.
-    pub(super) async fn read_newest(&self, name: &KeyName, body: &KeyBody) -> Result<KeyVersion> {
-        let (version, epoch) = self.read_version(name, body.newest, body.newest_id).await?;
-        self.check_epoch(epoch, || format!("version {} of key `{name}`", body.newest))?;
+    pub(super) async fn read_newest(&self, trusted: &Trusted, name: &KeyName, body: &KeyBody) -> Result<KeyVersion> {
+        let (version, epoch) = self.read_version(trusted, name, body.newest, body.newest_id).await?;
+        check_epoch(trusted, epoch, || format!("version {} of key `{name}`", body.newest))?;
         Ok(version)
     }
 
     /// Reads a version and prepares it; returns its epoch with it.
     pub(super) async fn read_version(
         &self,
+        trusted: &Trusted,
         name: &KeyName,
         number: u64,
         id: KeyVersionId,
     ) -> Result<(KeyVersion, u64)> {
         let missing = || KeyringError::corrupt(format!("version {number} of key `{name}`"), "it is missing");
         let document = self.trust.get(KEY_VERSIONS, &version_key(name, number)?).await?.ok_or_else(missing)?;
-        let (row, material) = self.verify_version(name, number, &document)?;
+        let (row, material) = self.verify_version(trusted, name, number, &document)?;
         if row.id != id {
             let reason = "it has another id than the one by which it was looked for";
             return Err(KeyringError::corrupt(format!("version {number} of key `{name}`"), reason));
@@ -101,8 +104,14 @@ impl Keyring {
     }
 
     /// Verifies a version and describes it.
-    pub(super) fn describe_version(&self, name: &KeyName, number: u64, document: &Document) -> Result<VersionInfo> {
-        self.verify_version(name, number, document).map(|(row, _)| VersionInfo {
+    pub(super) fn describe_version(
+        &self,
+        trusted: &Trusted,
+        name: &KeyName,
+        number: u64,
+        document: &Document,
+    ) -> Result<VersionInfo> {
+        self.verify_version(trusted, name, number, document).map(|(row, _)| VersionInfo {
             number,
             id: row.id,
             state: row.state,
@@ -114,12 +123,13 @@ impl Keyring {
     /// Seals material for storage; all that the row says is bound to it.
     pub(super) fn seal_version(
         &self,
+        trusted: &Trusted,
         name: &KeyName,
         row: VersionRow,
         material: &Secret<MATERIAL_LEN>,
     ) -> Result<VersionRow> {
         let context = self.version_context(name, &row)?;
-        let sealed = self.dek(row.epoch)?.wrap().seal(Params::default(), &context, material.expose())?;
+        let sealed = dek(trusted, row.epoch)?.wrap().seal(Params::default(), &context, material.expose())?;
         Ok(VersionRow { sealed, ..row })
     }
 
@@ -135,6 +145,7 @@ impl Keyring {
 
     fn verify_version(
         &self,
+        trusted: &Trusted,
         name: &KeyName,
         number: u64,
         document: &Document,
@@ -145,7 +156,7 @@ impl Keyring {
         if row.number != number {
             return Err(corrupt("it is another version's"));
         }
-        let opened = self.dek(row.epoch)?.wrap().open(&self.version_context(name, &row)?, &row.sealed);
+        let opened = dek(trusted, row.epoch)?.wrap().open(&self.version_context(name, &row)?, &row.sealed);
         let material = opened.map(SecretVec::new).map_err(|_| corrupt("it was altered, or brought from elsewhere"))?;
         let material = material.to_fixed().ok_or_else(|| corrupt("its material has the wrong length"))?;
         Ok((row, material))
@@ -161,14 +172,14 @@ impl Keyring {
             .uint("created", row.created.0);
         Ok(context.build()?)
     }
+}
 
-    fn check_epoch(&self, epoch: u64, document: impl FnOnce() -> String) -> Result<()> {
-        let current = self.deks.current();
-        if epoch == current { Ok(()) } else { Err(KeyringError::OldEpoch { document: document(), epoch, current }) }
-    }
+fn check_epoch(trusted: &Trusted, epoch: u64, document: impl FnOnce() -> String) -> Result<()> {
+    let current = trusted.deks.current();
+    if epoch == current { Ok(()) } else { Err(KeyringError::OldEpoch { document: document(), epoch, current }) }
+}
 
-    fn dek(&self, epoch: u64) -> Result<&Dek> {
-        let reason = "it is newer than this opening of the project; open it again";
-        self.deks.of(epoch).ok_or(KeyringError::NoDataKey { epoch, reason })
-    }
+fn dek(trusted: &Trusted, epoch: u64) -> Result<&Dek> {
+    let reason = "it is newer than this opening of the project; open it again";
+    trusted.deks.of(epoch).ok_or(KeyringError::NoDataKey { epoch, reason })
 }

@@ -100,8 +100,12 @@ fn what_an_older_data_key_protects_opens_and_does_not_seal() {
         assert_eq!(keyring.key(&orders).await.unwrap().newest, 1);
 
         // The description is written anew first. Its newest version still is one that a holder of the old data key may have chosen.
-        let found = keyring.read_key(&orders).await.unwrap().unwrap();
-        keyring.write_key(&orders, &found.body, Expected::Revision(found.revision)).await.unwrap().unwrap();
+        let found = keyring.read_key(&keyring.last_seen(), &orders).await.unwrap().unwrap();
+        keyring
+            .write_key(&keyring.last_seen(), &orders, &found.body, Expected::Revision(found.revision))
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(code(keyring.seal(&orders, &context, b"42").await), "old_epoch");
         let rotated = keyring.rotate_key(&orders).await.unwrap();
         assert_eq!((rotated.number, rotated.epoch), (2, 2));
@@ -149,10 +153,10 @@ fn a_key_names_its_newest_version_by_id() {
         let keyring = scene.open();
         keyring.create_key(&orders, Algorithm::default()).await.unwrap();
         let rotated = keyring.rotate_key(&orders).await.unwrap();
-        let found = keyring.read_key(&orders).await.unwrap().unwrap();
+        let found = keyring.read_key(&keyring.last_seen(), &orders).await.unwrap().unwrap();
         assert_eq!(found.body.newest_id, rotated.id);
         let other = KeyBody { newest_id: bulla_seal::KeyVersionId([9; 8]), ..found.body };
-        keyring.write_key(&orders, &other, Expected::Any).await.unwrap().unwrap();
+        keyring.write_key(&keyring.last_seen(), &orders, &other, Expected::Any).await.unwrap().unwrap();
         assert_eq!(code(scene.open().current(&orders).await), "corrupt");
     });
 }
@@ -164,10 +168,11 @@ fn the_keys_of_bulla_itself_are_out_of_reach() {
         let keyring = scene.open();
         let context = Context::user(&scene.project).build().unwrap();
         let pepper = name("sys/pepper");
-        let (info, version) = keyring.add_version(&pepper, Algorithm::default(), 0).await.unwrap();
+        let (info, version) =
+            keyring.add_version(&keyring.last_seen(), &pepper, Algorithm::default(), 0).await.unwrap();
         let body =
             KeyBody { algorithm: Algorithm::default(), created: info.created, first: 1, newest: 1, newest_id: info.id };
-        keyring.write_key(&pepper, &body, Expected::Absent).await.unwrap().unwrap();
+        keyring.write_key(&keyring.last_seen(), &pepper, &body, Expected::Absent).await.unwrap().unwrap();
         let sealed = version.seal_key().seal(version.params(), &context, b"42").unwrap();
         for refused in [
             keyring.create_key(&pepper, Algorithm::default()).await.map(drop),

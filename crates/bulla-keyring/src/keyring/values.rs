@@ -22,6 +22,7 @@ impl Keyring {
     /// its memory of the last 16,384 keys reaches; [`KeyringError::OldEpoch`] if the key or its newest version is of an older epoch.
     pub async fn current(&self, name: &KeyName) -> Result<Arc<KeyVersion>> {
         refuse_system(name)?;
+        let trusted = self.trusted().await?;
         // The mark comes first: what changes between the two looks is noticed by the next caller.
         let mark = self.trust.change_mark(KEYS).await?;
         let known = self.cache.newest(name);
@@ -31,10 +32,10 @@ impl Keyring {
         {
             return Ok(Arc::clone(&known.version));
         }
-        let body = self.read_key_to_seal(name).await?.body;
+        let body = self.read_key_to_seal(&trusted, name).await?.body;
         let version = match known {
             Some(known) if known.version.id() == body.newest_id => known.version,
-            _ => Arc::new(self.read_newest(name, &body).await?),
+            _ => Arc::new(self.read_newest(&trusted, name, &body).await?),
         };
         self.cache.keep_version(Arc::clone(&version));
         Ok(self.cache.keep_newest(Newest { version, mark }))
@@ -96,11 +97,12 @@ impl Keyring {
     }
 
     async fn find(&self, id: KeyVersionId) -> Result<Arc<KeyVersion>> {
+        let trusted = self.trusted().await?;
         if let Some(version) = self.cache.version(id) {
             return Ok(version);
         }
         let entry = self.read_id(id).await?.ok_or(OpenError::UnknownVersion(id))?;
-        let version = Arc::new(self.read_version(&entry.name, entry.number, id).await?.0);
+        let version = Arc::new(self.read_version(&trusted, &entry.name, entry.number, id).await?.0);
         self.cache.keep_version(Arc::clone(&version));
         Ok(version)
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bulla_backend::Timestamp;
 use bulla_seal::ProjectId;
 
-use super::{Capability, Problem, TrustLogError, TrustPin, Verifier, verifier::Trust};
+use super::{Capability, Problem, TrustLogError, TrustPin, Verifier, verifier::Trusted};
 use crate::dek::Candidate;
 use crate::format::{Act, Record, RecordHash, SignedRecord, Wrap};
 use crate::{Identity, KeyringError, Result};
@@ -90,11 +90,11 @@ impl Scene {
         self.log.iter().map(SignedRecord::encode).collect()
     }
 
-    fn verify_as(&self, machine: &Identity) -> Result<Trust> {
+    fn verify_as(&self, machine: &Identity) -> Result<Trusted> {
         self.verify(&self.stored(), machine, self.project)
     }
 
-    fn verify(&self, stored: &[Vec<u8>], machine: &Identity, pin: impl Into<TrustPin>) -> Result<Trust> {
+    fn verify(&self, stored: &[Vec<u8>], machine: &Identity, pin: impl Into<TrustPin>) -> Result<Trusted> {
         let unwrapped = |wrap: &Wrap| Candidate::unwrap(wrap, &self.project, machine).ok_or("it does not open");
         let held = self.wraps.iter().filter(|wrap| wrap.machine == machine.fingerprint());
         let candidates: BTreeMap<_, _> = held.map(|wrap| (wrap.epoch, unwrapped(wrap))).collect();
@@ -113,7 +113,7 @@ impl Scene {
     }
 }
 
-fn describe(result: Result<Trust>) -> String {
+fn describe(result: Result<Trusted>) -> String {
     match result {
         Ok(_) => "accepted".to_owned(),
         Err(error) => error.to_string(),

@@ -84,7 +84,7 @@ pub(crate) struct Granted(());
 
 /// What a verified log says.
 #[derive(Debug)]
-pub(crate) struct Trust {
+pub(crate) struct Trusted {
     pub(crate) pin: TrustPin,
     pub(crate) machines: BTreeMap<Fingerprint, Machine>,
     pub(crate) deks: Deks,
@@ -162,7 +162,7 @@ impl Verifier {
     }
 
     /// Ends the walk: the log must be as long as what was pinned, have begun an epoch, and let this machine in.
-    pub(crate) fn finish(self, machine: Fingerprint) -> Result<Trust> {
+    pub(crate) fn finish(self, machine: Fingerprint) -> Result<Trusted> {
         if self.length < self.pin.length() {
             return Err(KeyringError::Rollback { pinned: self.pin.length(), found: self.length });
         }
@@ -186,7 +186,7 @@ impl Verifier {
         let machines = machines.collect();
         let missing = self.missing(current);
         let deks = Deks::release(self.committed, current, &granted).ok_or(missing)?;
-        Ok(Trust { pin: TrustPin::new(self.pin.project(), self.length, self.head), machines, deks })
+        Ok(Trusted { pin: TrustPin::new(self.pin.project(), self.length, self.head), machines, deks })
     }
 
     fn check_place(&self, record: &Record, hash: RecordHash) -> Result<()> {
