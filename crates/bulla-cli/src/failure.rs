@@ -182,6 +182,7 @@ impl From<SettingsError> for Failure {
     fn from(error: SettingsError) -> Self {
         let exit = match &error {
             SettingsError::File { source, .. } if source.kind() == io::ErrorKind::NotFound => Exit::NotFound,
+            SettingsError::File { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => Exit::Conflict,
             SettingsError::File { .. } => Exit::Unavailable,
             _ => Exit::Usage,
         };

@@ -1,3 +1,6 @@
+use std::fs;
+use std::process::Command;
+
 use serde_json::Value;
 
 use crate::sandbox::{Run, Sandbox};
@@ -62,4 +65,46 @@ fn usage_errors_are_told_as_asked_for() {
     assert_eq!((error.code, error.json_error()["code"].as_str()), (Some(2), Some("usage")));
     sandbox.run(["seal", "x", "--context", "no-equals-sign"]).fails(2, "NAME=VALUE");
     sandbox.run(["key", "new", "x", "--algorithm", "rot13"]).fails(2, "aes256-gcm");
+}
+
+#[test]
+fn config_init_writes_a_file_that_explains_itself() {
+    let sandbox = Sandbox::empty();
+    let project = "07".repeat(32);
+    sandbox.run(["config", "init", "--project", &project, "--backend", "sqlite:data"]).succeeds();
+    let text = String::from_utf8(sandbox.read("bulla.toml")).unwrap();
+    assert!(text.contains(&format!("\nproject = \"{project}\"\n")) && text.contains("\nbackend = \"sqlite:data\"\n"));
+    assert!(text.contains("# key = \"default\""), "{text}");
+    let shown = sandbox.run(["config", "show", "--json"]).succeeds().json();
+    let origin = |name: &str| shown.iter().find(|record| record["setting"] == name).unwrap()["origin"].clone();
+    assert_eq!((origin("project"), origin("key")), ("file".into(), "default".into()));
+
+    sandbox.run(["config", "init"]).fails(5, "bulla.toml");
+    assert_eq!(String::from_utf8(sandbox.read("bulla.toml")).unwrap(), text);
+}
+
+#[test]
+fn init_follows_config_init() {
+    let sandbox = Sandbox::empty();
+    sandbox.run(["config", "init"]).succeeds();
+    sandbox.run(["init"]).succeeds();
+    sandbox.run(["config", "show"]).succeeds();
+    sandbox.run(["status"]).succeeds();
+}
+
+#[test]
+fn config_init_in_a_folder_that_cannot_be_written_fails_cleanly() {
+    let sandbox = Sandbox::empty();
+    // Even root cannot add a file to what the kernel shows of itself.
+    let mut read_only = sandbox.command(["config", "init"]);
+    read_only.current_dir("/sys/kernel");
+    Run::of(&mut read_only).fails(6, "could not write the settings file");
+
+    let gone = sandbox.path("gone");
+    fs::create_dir(&gone).unwrap();
+    let mut shell = sandbox.prepare(Command::new("sh"), ["-c", "cd gone && rmdir ../gone && exec \"$0\" config init"]);
+    shell.arg(env!("CARGO_BIN_EXE_bulla"));
+    let run = Run::of(&mut shell);
+    assert!(run.stderr.starts_with("error: ") && !run.stderr.contains("panicked"), "{run:?}");
+    assert_ne!(run.code, Some(0));
 }

@@ -43,7 +43,8 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     File::open(folder(path))?.sync_all()
 }
 
-fn temporary(path: &Path) -> io::Result<PathBuf> {
+/// Names a file beside `path` that nobody else uses.
+pub(crate) fn temporary(path: &Path) -> io::Result<PathBuf> {
     let mut suffix = [0; 8];
     fill_random(&mut suffix).map_err(io::Error::other)?;
     let mut name = OsString::from(".");

@@ -2,6 +2,7 @@
 
 mod file;
 mod layers;
+mod template;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -149,6 +150,14 @@ impl Settings {
     #[must_use]
     pub fn builder() -> SettingsBuilder {
         SettingsBuilder::default()
+    }
+
+    /// Writes [`Self::file`]: every setting explained, and those that were given as they were given.
+    ///
+    /// # Errors
+    /// [`SettingsError::File`] if a file is there already, or none can be written.
+    pub fn write_file(&self) -> Result<(), SettingsError> {
+        template::write(self)
     }
 
     /// Returns the settings file: the one that was read, or the one that [`Project::init`](crate::Project::init) will write.

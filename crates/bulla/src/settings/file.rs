@@ -134,7 +134,7 @@ pub(crate) fn pin_project(settings: &Settings, project: &ProjectId) -> Result<()
 }
 
 /// Writes text as a basic string of TOML (TOML 1.0, "String").
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::from('"');
     for character in text.chars() {
         match character {

@@ -1,23 +1,14 @@
 use bulla::Origin;
 use serde_json::json;
 
-use super::Desk;
+use crate::commands::Desk;
 use crate::failure::Result;
 
-/// Settings
-#[derive(Debug, clap::Subcommand)]
-pub(crate) enum Command {
-    /// Show every setting, and where its value came from
-    Show,
-}
+/// Show every setting, and where its value came from
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
 
-pub(crate) fn run(command: &Command, desk: &Desk) -> Result<()> {
-    match command {
-        Command::Show => show(desk),
-    }
-}
-
-fn show(desk: &Desk) -> Result<()> {
+pub(crate) fn run(_: &Args, desk: &Desk) -> Result<()> {
     let settings = desk.global.settings().load()?;
     for (setting, value, origin) in settings.report() {
         let value = value.map(|value| value.to_string_lossy().into_owned());
