@@ -69,6 +69,9 @@ pub enum SealError {
     /// Key material too short or too long.
     #[error("key material has {MIN_MATERIAL_LEN} to {MAX_MATERIAL_LEN} bytes, this has {0}")]
     MaterialLength(usize),
+    /// A private key that its algorithm does not have.
+    #[error("this key material is no private key of its algorithm")]
+    NoPrivateKey,
     /// A context domain of the wrong length.
     #[error("a context domain has 1 to 255 bytes, this has {0}")]
     DomainLength(usize),

@@ -71,7 +71,8 @@ impl fmt::Debug for SealKey {
     }
 }
 
-fn check_material(material: &[u8]) -> Result<(), SealError> {
+/// Refuses key material outside of the stated bounds.
+pub(crate) fn check_material(material: &[u8]) -> Result<(), SealError> {
     if (MIN_MATERIAL_LEN..=MAX_MATERIAL_LEN).contains(&material.len()) {
         Ok(())
     } else {

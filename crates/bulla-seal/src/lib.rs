@@ -13,6 +13,8 @@
 //! | a file, and a range of it to read | [`RangeReader`] |
 //! | chunks, and I/O of your own | [`StreamSealer`], [`ChunkOpener`] |
 //! | a place that takes text only | [`text`] |
+//! | a value that is to be recognised, not hidden | [`MacKey`] |
+//! | a value that others are to verify | [`SigningKey`] (Ed25519), [`EcdsaKey`] (P-256), [`MlDsaKey`] (ML-DSA-65) |
 //!
 //! # Examples
 //!
@@ -35,11 +37,14 @@
 
 mod chunk;
 mod context;
+mod ecdsa;
 mod error;
 mod header;
 mod key;
 #[allow(unsafe_code)]
 mod locked;
+mod mac;
+mod ml_dsa;
 mod one_shot;
 mod params;
 mod primitive;
@@ -57,9 +62,12 @@ pub mod danger;
 
 pub use chunk::{ChunkOpener, Layout};
 pub use context::{Context, ContextBuilder, MAX_CONTEXT_LEN, ProjectId};
+pub use ecdsa::{ECDSA_PUBLIC_LEN, ECDSA_SIGNATURE_LEN, EcdsaKey, EcdsaPublicKey};
 pub use error::{OpenError, SealError};
 pub use header::{HEADER_LEN, Header};
 pub use key::{KeyVersionId, MAX_MATERIAL_LEN, MIN_MATERIAL_LEN, SealKey};
+pub use mac::{MAC_LEN, MacKey};
+pub use ml_dsa::{ML_DSA_PUBLIC_LEN, ML_DSA_SIGNATURE_LEN, MlDsaKey, MlDsaPublicKey};
 pub use params::{ChunkSize, MAX_MESSAGE_LEN, Params, Suite, TAG_LEN};
 pub use primitive::{constant_time_eq, derive, sha256};
 pub use random::fill_random;

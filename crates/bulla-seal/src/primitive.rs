@@ -4,6 +4,7 @@ use aws_lc_rs::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::{constant_time, digest, hkdf, hmac};
 use zeroize::Zeroize;
 
+use crate::locked::Locked;
 use crate::{SealError, Secret};
 
 pub(crate) const NONCE_LEN: usize = 12;
@@ -82,6 +83,18 @@ pub(crate) fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(context.sign().as_ref());
     out
+}
+
+/// Prepares a key for HMAC with SHA-256 (RFC 2104) where it stays.
+pub(crate) fn hmac_key(material: &[u8]) -> Locked<hmac::Key> {
+    /// Keeps the frame, from which the prepared key is moved, below that of the caller.
+    #[inline(never)]
+    fn prepare(material: &[u8]) -> Locked<hmac::Key> {
+        Locked::new(hmac::Key::new(hmac::HMAC_SHA256, material))
+    }
+    let key = prepare(material);
+    wipe_stack_below();
+    key
 }
 
 /// An AEAD of this crate.
