@@ -12,6 +12,9 @@ Bulla's automation
         build the fuzz targets and run each for N seconds (default 5)
     cargo xtask venv
         make the Python environment that interoperability tests use and print its interpreter
+    cargo xtask services up|down
+        start the servers that tests need, and print the variables that tell the tests of them, or stop them:
+        eval \"$(cargo xtask services up)\" && cargo test -p bulla-backend --features postgres
 ";
 
 const DEFAULT_FUZZ_SECONDS: u32 = 5;
@@ -28,6 +31,8 @@ pub(crate) enum Command {
     List,
     Test,
     Venv,
+    ServicesUp,
+    ServicesDown,
     /// The named fuzz targets, or all if there are none.
     Fuzz(Vec<String>),
 }
@@ -54,6 +59,11 @@ impl Arguments {
             None | Some("help" | "--help" | "-h") => Command::Help,
             Some("test") => Command::Test,
             Some("venv") => Command::Venv,
+            Some("services") => match arguments.next().as_deref() {
+                Some("up") => Command::ServicesUp,
+                Some("down") => Command::ServicesDown,
+                _ => return Err(Failure::new("`cargo xtask services` is followed by `up` or `down`")),
+            },
             Some("fuzz") => Command::Fuzz(Vec::new()),
             Some(other) => return Err(Failure::new(format!("no command {other:?}; see `cargo xtask help`"))),
         };
@@ -116,9 +126,17 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        for line in
-            ["tset", "test --only nothing", "test --only", "test context", "venv --seconds 5", "fuzz --seconds 0"]
-        {
+        for line in [
+            "tset",
+            "test --only nothing",
+            "test --only",
+            "test context",
+            "venv --seconds 5",
+            "fuzz --seconds 0",
+            "services",
+            "services sideways",
+            "services up now",
+        ] {
             assert!(parse(line).is_err(), "{line}");
         }
     }

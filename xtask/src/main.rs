@@ -1,14 +1,15 @@
 //! Bulla's automation. `cargo xtask test` is the test command of the project: what passes here is what a change has to
 //! pass, on a developer's machine and on a server alike.
 //!
-//! [`arguments`] says what was asked, [`workspace`] where the parts are, [`process`] how other programs are run;
-//! [`steps`] holds what the test command consists of, in order, a file for each.
+//! [`arguments`] says what was asked, [`workspace`] where the parts are, [`process`] how other programs are run, [`services`]
+//! which servers the tests need; [`steps`] holds what the test command consists of, in order, a file for each.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program that speaks to its user")]
 
 mod arguments;
 mod failure;
 mod process;
+mod services;
 mod steps;
 mod workspace;
 
@@ -35,6 +36,15 @@ fn run() -> Result<ExitCode, Failure> {
         Command::List => steps::list(),
         Command::Test => return Ok(steps::run(&Workspace::load()?, &options)),
         Command::Venv => println!("{}", steps::venv::ensure(&Workspace::load()?)?.display()),
+        Command::ServicesUp => {
+            for (name, value) in services::Postgres::up(&Workspace::load()?)?.variables() {
+                println!("export {name}='{value}'");
+            }
+        }
+        Command::ServicesDown => {
+            let stopped = services::Postgres::down(&Workspace::load()?)?;
+            eprintln!("{}", if stopped { "stopped" } else { "nothing ran" });
+        }
         Command::Fuzz(targets) => steps::fuzz::run(&Workspace::load()?, &targets, options.fuzz_seconds)?,
     }
     Ok(ExitCode::SUCCESS)

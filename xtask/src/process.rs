@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -44,6 +45,23 @@ impl Process {
     pub(crate) fn directory(mut self, directory: &Path) -> Self {
         self.command.current_dir(directory);
         self
+    }
+
+    /// Has it run as another user, who belongs to the group of the same number only.
+    pub(crate) fn user(mut self, id: u32) -> Self {
+        self.command.uid(id).gid(id);
+        self
+    }
+
+    /// Runs it; what it prints is seen only if it fails.
+    pub(crate) fn quietly(mut self) -> Result<(), Failure> {
+        match self.command.output() {
+            Ok(output) => self.succeeded(Ok(output.status)).map_err(|failure| {
+                let printed = [output.stdout, output.stderr].concat();
+                Failure::new(format!("{failure}\n{}", String::from_utf8_lossy(&printed).trim_end()))
+            }),
+            Err(error) => self.succeeded(Err(error)),
+        }
     }
 
     /// Runs it; its output goes where ours goes.

@@ -14,6 +14,7 @@ use std::time::Instant;
 use crate::arguments::Options;
 use crate::failure::Failure;
 use crate::process::Process;
+use crate::services;
 use crate::workspace::Workspace;
 
 pub(crate) struct Step {
@@ -33,7 +34,7 @@ pub(crate) struct Tally {
 pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "tools",
-        purpose: "crates, pinned tools, Python environment",
+        purpose: "crates, pinned tools, Python environment, PostgreSQL",
         run: |workspace, _, _| prepare(workspace),
     },
     Step { name: "format", purpose: "cargo fmt", run: |workspace, _, _| format(workspace) },
@@ -45,7 +46,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "docs", purpose: "rustdoc, warnings denied", run: |workspace, _, _| docs(workspace) },
     Step {
         name: "tests",
-        purpose: "all tests, all features",
+        purpose: "all tests, all features, on real servers",
         run: |workspace, _, tally| all_tests::run(workspace, tally),
     },
     Step {
@@ -93,6 +94,7 @@ fn prepare(workspace: &Workspace) -> Result<(), Failure> {
     Process::cargo("fetch").directory(&workspace.root.join("fuzz")).run()?;
     tools::ensure(workspace, &tools::CARGO_DENY)?;
     tools::ensure(workspace, &tools::CARGO_FUZZ)?;
+    services::programs()?;
     venv::ensure(workspace).map(drop)
 }
 

@@ -17,7 +17,7 @@ pub const MAX_PAGE_BLOBS: usize = 1_000;
 #[async_trait]
 pub trait Blobs: Send + Sync + fmt::Debug {
     /// Begins a blob. Nothing is visible under `id` before [`BlobWriter::finish`], and then all of it at once; a writer that is
-    /// dropped leaves nothing behind (after a kill, at most a temporary file that the next opening removes). One of
+    /// dropped leaves nothing behind (after a kill, at most what a later opening removes). One of
     /// [`Durability::Cache`] survives the process, but after a power cut it may be gone or have wrong bytes, which its seal shows.
     ///
     /// # Errors

@@ -4,8 +4,9 @@
 //! [`Blobs`] holds large, immutable values that are streamed. Neither knows what the bytes mean, and neither encrypts: what
 //! is handed to them is sealed already, or public.
 //!
-//! The traits are async and know no runtime: the futures of the embedded drivers finish without a reactor, so that any
-//! executor, or a plain blocking loop, can drive them.
+//! The traits are async and know no runtime: the futures of all drivers finish without a reactor, so that any executor, or a
+//! plain blocking loop, can drive them. The embedded drivers work in the thread of the caller; those of servers, each behind a
+//! feature, have a runtime of their own.
 
 #![forbid(unsafe_code)]
 
@@ -16,6 +17,11 @@ mod error;
 mod files;
 mod json;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod range;
+#[cfg(feature = "postgres")]
+mod remote;
 mod sqlite;
 mod table;
 #[cfg(feature = "testing")]
@@ -33,5 +39,7 @@ pub use error::{BackendError, ErrorKind, Result};
 pub use files::FileBlobs;
 pub use json::{JsonDocuments, MAX_JSON_FILE_LEN};
 pub use memory::{MemoryBlobs, MemoryDocuments};
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresBlobs, PostgresDocuments, PostgresServer, PostgresUrl};
 pub use sqlite::{SqliteDocuments, SqliteOptions};
 pub use time::{Clock, SystemClock, Timestamp};

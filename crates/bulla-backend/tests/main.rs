@@ -8,4 +8,6 @@ mod faulty;
 mod file_blobs;
 mod json_documents;
 mod model;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod sqlite;

@@ -245,7 +245,7 @@ impl Subject {
 }
 
 /// Runs random operations on fresh places of blobs and on a map, and compares.
-fn blobs<P: Fn() -> Arc<dyn Blobs>>(cases: u32, new_place: impl Fn() -> P) {
+pub(crate) fn blobs<P: Fn() -> Arc<dyn Blobs>>(cases: u32, new_place: impl Fn() -> P) {
     // Three kinds of steps: write (with a size), delete, reopen.
     let step = (0..3_u8, 0..8_u64, prop_oneof![Just(0_usize), 1..100_usize, 4_000..5_000_usize]);
     let config = Config { cases, failure_persistence: None, ..Config::default() };

@@ -3,14 +3,20 @@
 use super::{Tally, venv};
 use crate::failure::Failure;
 use crate::process::Process;
+use crate::services::Postgres;
 use crate::workspace::Workspace;
 
 /// Runs all tests and counts them. An ignored test is a failure: nothing is skipped silently.
 pub(crate) fn run(workspace: &Workspace, tally: &mut Tally) -> Result<(), Failure> {
     let python = venv::ensure(workspace)?;
+    // Stopped when this function ends, whichever way.
+    let postgres = Postgres::for_tests(workspace)?;
+    let [url, programs] = postgres.variables();
     let outcome = Process::cargo("test")
         .args(["--workspace", "--all-features", "--locked", "--no-fail-fast"])
         .env(venv::VARIABLE, python)
+        .env(url.0, url.1)
+        .env(programs.0, programs.1)
         .directory(&workspace.root)
         .watch(|line| tally.count(line));
     outcome?;

@@ -21,10 +21,11 @@ pub(crate) fn from_vectors(workspace: &Workspace, target: &str) -> Result<Option
     let (of, cut): (&str, Cut) = match target {
         "context" => ("seal", |vector| hex(&vector["context_cbor"]).into_iter().collect()),
         "entry" => ("store", |vector| hex(&vector["entry"]).into_iter().collect()),
-        "identity" => ("keyring", |vector| text(&vector["identity"])),
+        "identity" => ("identity", |vector| text(&vector["file"])),
         "keyring_rows" => ("keyring", |vector| documents(vector, &["wraps", "keys", "key_versions", "key_ids"])),
         "seal_open" => ("seal", |vector| sealed_value(vector).into_iter().collect()),
         "seal_text" => ("seal", |vector| text(&vector["text"])),
+        "seal_to" => ("sealed_to", |vector| hex(&vector["sealed"]).into_iter().chain(text(&vector["text"])).collect()),
         "trust_record" => ("keyring", |vector| documents(vector, &["trust_log"])),
         _ => return Ok(None),
     };

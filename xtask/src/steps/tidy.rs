@@ -178,7 +178,7 @@ fn readme_findings(readme: &str, is_bulla_command: impl Fn(&str) -> bool) -> Vec
         if bulla.is_some_and(|name| !name.starts_with('-') && !is_bulla_command(name)) {
             findings.push(format!("README.md: {line:?} names no command of bulla"));
         }
-        if command("cargo xtask ").is_some_and(|name| !["test", "fuzz", "venv"].contains(&name)) {
+        if command("cargo xtask ").is_some_and(|name| !["test", "fuzz", "venv", "services"].contains(&name)) {
             findings.push(format!("README.md: {line:?} names no command of xtask"));
         }
     }

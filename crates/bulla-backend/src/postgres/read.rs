@@ -1,0 +1,105 @@
+//! Reading documents and change marks.
+
+use tokio_postgres::Row;
+
+use super::{
+    error::{Attempt, Failure},
+    place::Place,
+    server::Lease,
+    write::revision,
+};
+use crate::{
+    ChangeMark, Collection, Document, DocumentKey, ListQuery, MAX_DOCUMENT_LEN, MAX_PAGE_BYTES, Page, range::Range,
+};
+
+/// The statements that read from a place.
+#[derive(Debug)]
+pub(super) struct Statements {
+    get: String,
+    list: String,
+    list_up_to: String,
+    mark: String,
+}
+
+impl Statements {
+    pub(super) fn new(place: &Place) -> Self {
+        let schema = &place.schema;
+        // The server knows how long a value is without loading it: what is too long is not sent.
+        let value = format!("CASE WHEN octet_length(value) <= {MAX_DOCUMENT_LEN} THEN value END");
+        // Nor is what lies behind the end of a page: what comes after `before` bytes.
+        let list = |end: &str| {
+            format!(
+                "SELECT key, revision, {value}, total
+                 FROM (SELECT key, revision, value, count(*) OVER () AS total,
+                              sum(octet_length(value)) OVER (ORDER BY key) - octet_length(value) AS before
+                       FROM (SELECT key, revision, value FROM {schema}.document
+                             WHERE collection = $1 AND key >= $2 {end} ORDER BY key LIMIT $3) AS page) AS page
+                 WHERE before <= {MAX_PAGE_BYTES} ORDER BY key"
+            )
+        };
+        Self {
+            get: format!("SELECT revision, {value} FROM {schema}.document WHERE collection = $1 AND key = $2"),
+            list: list(""),
+            list_up_to: list("AND key < $4"),
+            mark: format!("SELECT coalesce(bit_xor(mark), 0) FROM {schema}.mark WHERE collection = $1"),
+        }
+    }
+}
+
+/// Reads one document.
+pub(super) async fn get(
+    lease: &Lease,
+    statements: &Statements,
+    collection: Collection,
+    key: &DocumentKey,
+) -> Attempt<Option<Document>> {
+    let rows = lease.query(&statements.get, &[&collection.name(), &key.as_bytes()]).await?;
+    rows.first().map(|row| document(key.clone(), row, 0)).transpose()
+}
+
+/// Reads one page.
+pub(super) async fn list(
+    lease: &Lease,
+    statements: &Statements,
+    collection: Collection,
+    query: &ListQuery,
+) -> Attempt<Page> {
+    let Range { start, end } = Range::of(query);
+    let most = query.page_len();
+    let limit = i64::try_from(most + 1).unwrap_or(i64::MAX);
+    let rows = match &end {
+        None => lease.query(&statements.list, &[&collection.name(), &start, &limit]).await?,
+        Some(end) => lease.query(&statements.list_up_to, &[&collection.name(), &start, &limit, end]).await?,
+    };
+    let total: i64 = rows.first().map_or(Ok(0), |row| row.try_get(3))?;
+    let mut page = Page::default();
+    for row in rows.iter().take(most) {
+        let key: Vec<u8> = row.try_get(0)?;
+        let key = DocumentKey::new(key)
+            .map_err(|error| Failure::corrupt(format!("a document has an impossible key: {error}")))?;
+        page.documents.push(document(key, row, 1)?);
+    }
+    if usize::try_from(total).is_ok_and(|total| total > page.documents.len()) {
+        page.next = page.documents.last().map(|last| last.key.clone());
+    }
+    Ok(page)
+}
+
+/// Reads the mark of a collection.
+pub(super) async fn mark(lease: &Lease, statements: &Statements, collection: Collection) -> Attempt<ChangeMark> {
+    let row = lease.query_one(&statements.mark, &[&collection.name()]).await?;
+    let mark: i64 = row.try_get(0)?;
+    Ok(ChangeMark(mark.cast_unsigned()))
+}
+
+/// Makes a document of a row that has its revision and value at `column`; the value is left out where it is too long to be read.
+fn document(key: DocumentKey, row: &Row, column: usize) -> Attempt<Document> {
+    let number: i64 = row.try_get(column)?;
+    let value: Option<Vec<u8>> = row.try_get(column + 1)?;
+    let value = value.ok_or_else(|| {
+        Failure::corrupt(format!(
+            "the document `{key}` is longer than {MAX_DOCUMENT_LEN} bytes, which no writer of ours left"
+        ))
+    })?;
+    Ok(Document { key, revision: revision(number)?, value })
+}
