@@ -1,0 +1,1 @@
+"""Scenarios for `backup.md`, and a second implementation to check them with."""
