@@ -4,7 +4,7 @@
 
 use minicbor::{Decoder, Encoder, data::Int};
 
-type Infallible = minicbor::encode::Error<core::convert::Infallible>;
+pub(crate) type Infallible = minicbor::encode::Error<core::convert::Infallible>;
 
 /// The bytes are not what a reader asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,9 +13,14 @@ pub(crate) struct Malformed;
 /// Encodes to memory, which cannot fail: the writer's error type has no values.
 pub(crate) fn encode(write: impl FnOnce(&mut Encoder<&mut Vec<u8>>) -> Result<(), Infallible>) -> Vec<u8> {
     let mut out = Vec::new();
-    let written = write(&mut Encoder::new(&mut out));
-    debug_assert!(written.is_ok(), "encoding to memory does not fail");
+    encode_to(&mut out, write);
     out
+}
+
+/// Encodes behind what is in a buffer: for what must leave no copies, and so has a buffer that need not grow.
+pub(crate) fn encode_to(out: &mut Vec<u8>, write: impl FnOnce(&mut Encoder<&mut Vec<u8>>) -> Result<(), Infallible>) {
+    let written = write(&mut Encoder::new(out));
+    debug_assert!(written.is_ok(), "encoding to memory does not fail");
 }
 
 /// Reads the items of one array.
@@ -48,9 +53,14 @@ impl<'b> Reader<'b> {
         Ok(self.0.str()?)
     }
 
-    /// Reads an empty map.
-    pub(crate) fn no_entries(&mut self) -> Result<(), Malformed> {
-        if self.0.map()? == Some(0) { Ok(()) } else { Err(Malformed) }
+    /// Reads the head of an array; the caller bounds what it says.
+    pub(crate) fn array_len(&mut self) -> Result<u64, Malformed> {
+        self.0.array()?.ok_or(Malformed)
+    }
+
+    /// Reads the head of a map: how many entries follow.
+    pub(crate) fn map_len(&mut self) -> Result<u64, Malformed> {
+        self.0.map()?.ok_or(Malformed)
     }
 }
 

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
-use bulla_seal::{Context, Params, ProjectId, SealError, SealKey, Secret, constant_time_eq, derive};
+use bulla_seal::{Context, Header, Params, ProjectId, SealError, SealKey, Secret, constant_time_eq, derive};
 use hpke::aead::AesGcm256;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::XWing;
@@ -14,6 +15,7 @@ use hpke::{Deserializable, OpModeR, OpModeS, Serializable};
 use zeroize::Zeroizing;
 
 use crate::format::{WRAPPED_LEN, Wrap};
+use crate::random::Random;
 use crate::trust_log::Granted;
 use crate::{Capability, Fingerprint, Identity, PublicIdentity};
 
@@ -61,36 +63,6 @@ impl Candidate {
         Some(Self { epoch: wrap.epoch, secret })
     }
 
-    /// Wraps the data key to a machine: HPKE (RFC 9180) in base mode, X-Wing, HKDF-SHA256, AES-256-GCM.
-    ///
-    /// # Security
-    /// Wrap only to public keys from a verified grant: base mode says nothing about who the recipient is.
-    pub(crate) fn wrap(&self, project: &ProjectId, machine: &PublicIdentity) -> Result<Wrap, SealError> {
-        let public = PublicKey::from_bytes(machine.encryption()).map_err(|_| SealError::Library)?;
-        let info = wrap_info(project, self.epoch, machine.fingerprint());
-        let mut random = Random { failed: false };
-        let sealed = hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, XWing>(
-            &OpModeS::Base,
-            &public,
-            &info,
-            self.secret.expose(),
-            &[],
-            &mut random,
-        );
-        if random.failed {
-            return Err(SealError::Random);
-        }
-        let (encapsulated, ciphertext) = sealed.map_err(|_| SealError::Library)?;
-        let mut wrapped = Box::new([0; WRAPPED_LEN]);
-        let (first, second) = wrapped.split_at_mut(ENCAPSULATED_LEN);
-        if ciphertext.len() != second.len() {
-            return Err(SealError::Library);
-        }
-        first.copy_from_slice(&encapsulated.to_bytes());
-        second.copy_from_slice(&ciphertext);
-        Ok(Wrap { epoch: self.epoch, machine: machine.fingerprint(), wrapped })
-    }
-
     /// Computes the commitment that the epoch record carries.
     pub(crate) fn commitment(&self, project: &ProjectId) -> Result<[u8; 32], SealError> {
         let info = [&project.0[..], &self.epoch.to_be_bytes()].concat();
@@ -104,8 +76,7 @@ impl Candidate {
         subject: Fingerprint,
         capability: Capability,
     ) -> Result<Vec<u8>, SealError> {
-        let context = capability_context(project, subject)?;
-        self.capability_key()?.seal(Params::default(), &context, &capability.number().to_be_bytes())
+        seal_capability(&self.capability_key()?, project, subject, capability)
     }
 
     /// Opens what a machine may do, or returns `None` if it was sealed for another machine or under another data key.
@@ -118,18 +89,19 @@ impl Candidate {
         Ok(open_capability(&self.capability_key()?, project, subject, sealed))
     }
 
-    /// Says whether both are the same data key of the same epoch, in constant time.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        self.epoch == other.epoch && constant_time_eq(self.secret.expose(), other.secret.expose())
-    }
-
     /// Compares with the commitment of an epoch record.
     pub(crate) fn check(self, project: &ProjectId, commitment: &[u8; 32]) -> Result<Option<Committed>, SealError> {
         if !constant_time_eq(&self.commitment(project)?, commitment) {
             return Ok(None);
         }
         let wrap = SealKey::with_derived_id(derive(self.secret.expose(), KEYS_LABEL, &[])?.expose())?;
-        Ok(Some(Committed { capability: self.capability_key()?, wrap }))
+        let capability = self.capability_key()?;
+        Ok(Some(Committed { epoch: self.epoch, commitment: *commitment, secret: self.secret, capability, wrap }))
+    }
+
+    /// Wraps the data key to a machine, as [`Dek::wrap_to`] does.
+    pub(crate) fn wrap_to(&self, project: &ProjectId, machine: &PublicIdentity) -> Result<Wrap, SealError> {
+        wrap_to(self.epoch, &self.secret, project, machine)
     }
 
     fn capability_key(&self) -> Result<SealKey, SealError> {
@@ -137,9 +109,12 @@ impl Candidate {
     }
 }
 
-/// Keys of a data key that matches the commitment of its epoch record.
+/// A data key that matches the commitment of its epoch record.
 #[derive(Debug)]
 pub(crate) struct Committed {
+    epoch: u64,
+    commitment: [u8; 32],
+    secret: Secret<DEK_LEN>,
     capability: SealKey,
     wrap: SealKey,
 }
@@ -157,19 +132,47 @@ impl Committed {
 }
 
 /// The data key of one epoch, ready to wrap key versions. Where there is one, this machine was let in.
-pub(crate) struct Dek {
-    wrap: SealKey,
-}
+#[derive(Clone)]
+pub(crate) struct Dek(Arc<Committed>);
 
 impl Dek {
     /// Releases a data key against the proof that this machine was let in.
-    fn release(committed: Committed, _granted: &Granted) -> Self {
-        Self { wrap: committed.wrap }
+    fn release(committed: Arc<Committed>, _granted: &Granted) -> Self {
+        Self(committed)
     }
 
     /// Returns the key under which key versions are sealed.
     pub(crate) fn wrap(&self) -> &SealKey {
-        &self.wrap
+        &self.0.wrap
+    }
+
+    /// Returns the number of its epoch.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.0.epoch
+    }
+
+    /// Returns the commitment that the epoch record carries.
+    pub(crate) fn commitment(&self) -> &[u8; 32] {
+        &self.0.commitment
+    }
+
+    /// Wraps the data key to a machine: HPKE (RFC 9180) in base mode, X-Wing, HKDF-SHA256, AES-256-GCM.
+    ///
+    /// # Security
+    /// Wrap only to public keys from a verified grant, or from one that this machine is about to sign: base mode says nothing about who
+    /// the recipient is.
+    pub(crate) fn wrap_to(&self, project: &ProjectId, machine: &PublicIdentity) -> Result<Wrap, SealError> {
+        wrap_to(self.0.epoch, &self.0.secret, project, machine)
+    }
+
+    /// Seals what a machine may do, for its grant.
+    pub(crate) fn seal_capability(
+        &self,
+        project: &ProjectId,
+        subject: Fingerprint,
+        capability: Capability,
+    ) -> Result<Vec<u8>, SealError> {
+        seal_capability(&self.0.capability, project, subject, capability)
     }
 }
 
@@ -183,15 +186,20 @@ impl fmt::Debug for Dek {
 #[derive(Debug)]
 pub(crate) struct Deks {
     keys: BTreeMap<u64, Dek>,
-    current: u64,
+    current: Dek,
 }
 
 impl Deks {
     /// Releases data keys against the proof that this machine was let in; `None` unless that of the current epoch is there.
-    pub(crate) fn release(committed: BTreeMap<u64, Committed>, current: u64, granted: &Granted) -> Option<Self> {
-        let keys: BTreeMap<_, _> =
-            committed.into_iter().map(|(epoch, committed)| (epoch, Dek::release(committed, granted))).collect();
-        keys.contains_key(&current).then_some(Self { keys, current })
+    pub(crate) fn release(
+        committed: impl IntoIterator<Item = Arc<Committed>>,
+        current: u64,
+        granted: &Granted,
+    ) -> Option<Self> {
+        let released = committed.into_iter().map(|committed| (committed.epoch, Dek::release(committed, granted)));
+        let keys: BTreeMap<_, _> = released.collect();
+        let current = keys.get(&current)?.clone();
+        Some(Self { keys, current })
     }
 
     /// Returns the data key of an epoch.
@@ -199,17 +207,70 @@ impl Deks {
         self.keys.get(&epoch)
     }
 
+    /// Returns all of them, in order of their epochs.
+    pub(crate) fn all(&self) -> impl ExactSizeIterator<Item = &Dek> {
+        self.keys.values()
+    }
+
+    /// Returns the data key of the current epoch.
+    pub(crate) fn newest(&self) -> &Dek {
+        &self.current
+    }
+
     /// Returns the number of the current epoch.
     pub(crate) fn current(&self) -> u64 {
-        self.current
+        self.current.epoch()
     }
+}
+
+fn wrap_to(
+    epoch: u64,
+    secret: &Secret<DEK_LEN>,
+    project: &ProjectId,
+    machine: &PublicIdentity,
+) -> Result<Wrap, SealError> {
+    let public = PublicKey::from_bytes(machine.encryption()).map_err(|_| SealError::Library)?;
+    let info = wrap_info(project, epoch, machine.fingerprint());
+    let mut random = Random::default();
+    let sealed = hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, XWing>(
+        &OpModeS::Base,
+        &public,
+        &info,
+        secret.expose(),
+        &[],
+        &mut random,
+    );
+    if random.failed() {
+        return Err(SealError::Random);
+    }
+    let (encapsulated, ciphertext) = sealed.map_err(|_| SealError::Library)?;
+    let mut wrapped = Box::new([0; WRAPPED_LEN]);
+    let (first, second) = wrapped.split_at_mut(ENCAPSULATED_LEN);
+    if ciphertext.len() != second.len() {
+        return Err(SealError::Library);
+    }
+    first.copy_from_slice(&encapsulated.to_bytes());
+    second.copy_from_slice(&ciphertext);
+    Ok(Wrap { epoch, machine: machine.fingerprint(), wrapped })
 }
 
 fn wrap_info(project: &ProjectId, epoch: u64, machine: Fingerprint) -> Vec<u8> {
     [WRAP_INFO, &project.0, &epoch.to_be_bytes(), &machine.0].concat()
 }
 
+fn seal_capability(
+    key: &SealKey,
+    project: &ProjectId,
+    subject: Fingerprint,
+    capability: Capability,
+) -> Result<Vec<u8>, SealError> {
+    let context = capability_context(project, subject)?;
+    key.seal(Params::default(), &context, &capability.number().to_be_bytes())
+}
+
 fn open_capability(key: &SealKey, project: &ProjectId, subject: Fingerprint, sealed: &[u8]) -> Option<Capability> {
+    // A flag that was sealed otherwise was not written by this format: suite 3, say, would leave it readable.
+    Header::parse(sealed).ok().filter(|header| header.params() == Params::default())?;
     let context = capability_context(project, subject).ok()?;
     let number = key.open(&context, sealed).ok()?;
     Capability::from_number(u32::from_be_bytes(number.try_into().ok()?))
@@ -219,36 +280,10 @@ fn capability_context(project: &ProjectId, subject: Fingerprint) -> Result<Conte
     Context::in_domain(CAPABILITY_DOMAIN, project).bytes("subject", &subject.0).build()
 }
 
-/// Lends our generator to `hpke`, whose trait has no failure: one is noted, and what was made with it is thrown away.
-struct Random {
-    failed: bool,
-}
-
-impl hpke::rand_core::TryRng for Random {
-    type Error = core::convert::Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
-        let mut bytes = [0; 4];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u32::from_le_bytes(bytes))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
-        let mut bytes = [0; 8];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u64::from_le_bytes(bytes))
-    }
-
-    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Self::Error> {
-        self.failed |= bulla_seal::fill_random(out).is_err();
-        Ok(())
-    }
-}
-
-impl hpke::rand_core::TryCryptoRng for Random {}
-
 #[cfg(test)]
 mod tests {
+    use bulla_seal::Suite;
+
     use super::*;
 
     const PROJECT: ProjectId = ProjectId([1; 32]);
@@ -257,7 +292,7 @@ mod tests {
     fn a_wrap_opens_for_its_machine_project_and_epoch_only() {
         let machine = Identity::generate().unwrap();
         let dek = Candidate::draw(1).unwrap();
-        let wrap = dek.wrap(&PROJECT, machine.public()).unwrap();
+        let wrap = dek.wrap_to(&PROJECT, machine.public()).unwrap();
         assert_eq!(Wrap::decode(&wrap.encode()).as_ref(), Some(&wrap));
         let opened = Candidate::unwrap(&wrap, &PROJECT, &machine).unwrap();
         assert!(opened.secret == dek.secret);
@@ -287,5 +322,10 @@ mod tests {
         let theirs = other.commitment(&PROJECT).unwrap();
         let other = other.check(&PROJECT, &theirs).unwrap().unwrap();
         assert_eq!(other.open_capability(&PROJECT, subject, &sealed), None);
+        let context = capability_context(&PROJECT, subject).unwrap();
+        for suite in [Suite::ChaCha20Poly1305, Suite::Authenticated] {
+            let otherwise = committed.capability.seal(Params::new(suite), &context, &2_u32.to_be_bytes()).unwrap();
+            assert_eq!(committed.open_capability(&PROJECT, subject, &otherwise), None, "{suite:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use bulla_seal::{VerifyingKey, sha256};
 use data_encoding::HEXLOWER;
@@ -45,7 +46,8 @@ pub struct ParseFingerprintError;
 /// Both public keys of a machine: one to wrap data keys to, one to verify its records with.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublicIdentity {
-    encryption: Box<[u8; ENCRYPTION_KEY_LEN]>,
+    /// Shared by its copies: it is long, and a project may have thousands.
+    encryption: Arc<[u8; ENCRYPTION_KEY_LEN]>,
     signing: VerifyingKey,
 }
 
@@ -55,7 +57,7 @@ impl PublicIdentity {
     pub fn new(encryption: &[u8], signing: VerifyingKey) -> Option<Self> {
         // Checks the encoding of the ML-KEM part, as FIPS 203 §7.2 demands before use.
         <XWing as hpke::Kem>::PublicKey::from_bytes(encryption).ok()?;
-        let encryption = Box::new(encryption.try_into().ok()?);
+        let encryption = Arc::new(encryption.try_into().ok()?);
         Some(Self { encryption, signing })
     }
 

@@ -1,6 +1,8 @@
 //! The identity of a machine: its two private keys.
 
 mod file;
+mod locked;
+mod text;
 
 use std::fmt;
 
@@ -12,12 +14,11 @@ use zeroize::Zeroizing;
 use crate::{Fingerprint, PublicIdentity};
 
 pub use file::IdentityError;
+pub use locked::{LockedIdentity, StoredIdentity, UnlockError};
+pub use text::ParseIdentityError;
 
 /// Longest identity file, in bytes.
 pub const MAX_IDENTITY_LEN: usize = 4_096;
-
-const FIRST_LINE: &str = "bulla identity v1";
-const KIND_PLAIN: &str = "plain";
 
 /// A machine's private keys: X-Wing to unwrap data keys, Ed25519 to sign records. They never leave the machine.
 pub struct Identity {
@@ -36,35 +37,15 @@ impl Identity {
         Self::from_seeds(Secret::random()?, SigningKey::generate()?)
     }
 
-    /// Reads the text form of `spec/keyring.md`.
+    /// Reads the text form of `spec/keyring.md`; [`StoredIdentity::from_text`] also reads protected ones.
     ///
     /// # Errors
-    /// Says which line is not as it must be, and never shows one.
+    /// Says which line is not as it must be, and never shows one; [`ParseIdentityError::Locked`] if a passphrase protects it.
     pub fn from_text(text: &str) -> Result<Self, ParseIdentityError> {
-        if text.len() > MAX_IDENTITY_LEN {
-            return Err(ParseIdentityError::TooLong);
+        match StoredIdentity::from_text(text)? {
+            StoredIdentity::Plain(identity) => Ok(identity),
+            StoredIdentity::Locked(_) => Err(ParseIdentityError::Locked),
         }
-        let mut lines = text.strip_suffix('\n').ok_or(ParseIdentityError::End)?.split('\n').peekable();
-        while lines.next_if(|line| line.starts_with('#')).is_some() {}
-        if lines.next() != Some(FIRST_LINE) {
-            return Err(ParseIdentityError::NotAnIdentity);
-        }
-        if field(&mut lines, "kind")? != KIND_PLAIN {
-            return Err(ParseIdentityError::UnknownKind);
-        }
-        let fingerprint = field(&mut lines, "fingerprint")?;
-        let seed = secret(field(&mut lines, "encryption")?).ok_or(ParseIdentityError::Field("encryption"))?;
-        let signing = secret(field(&mut lines, "signing")?).ok_or(ParseIdentityError::Field("signing"))?;
-        if lines.next().is_some() {
-            return Err(ParseIdentityError::End);
-        }
-        let identity = SigningKey::from_seed(signing)
-            .and_then(|signing| Self::from_seeds(seed, signing))
-            .map_err(|_| ParseIdentityError::Field("signing"))?;
-        if fingerprint.parse() != Ok(identity.fingerprint) {
-            return Err(ParseIdentityError::Fingerprint);
-        }
-        Ok(identity)
     }
 
     /// Writes the text form of `spec/keyring.md`.
@@ -78,13 +59,7 @@ impl Identity {
         text.push_str(
             "# The identity of this machine in Bulla. Whoever has this file is this machine: keep it secret.\n",
         );
-        for (name, value) in
-            [("", FIRST_LINE), ("kind: ", KIND_PLAIN), ("fingerprint: ", &self.fingerprint.to_string())]
-        {
-            text.push_str(name);
-            text.push_str(value);
-            text.push('\n');
-        }
+        text::push_head(&mut text, text::PLAIN, self.fingerprint);
         for (name, value) in [("encryption: ", &self.seed), ("signing: ", self.signing.seed())] {
             text.push_str(name);
             HEXLOWER.encode_append(value.expose(), &mut text);
@@ -116,7 +91,8 @@ impl Identity {
         &self.seed
     }
 
-    fn from_seeds(seed: Secret<32>, signing: SigningKey) -> Result<Self, SealError> {
+    /// Takes both private keys.
+    pub(crate) fn from_seeds(seed: Secret<32>, signing: SigningKey) -> Result<Self, SealError> {
         let private = <XWing as Kem>::PrivateKey::from_bytes(seed.expose()).map_err(|_| SealError::Library)?;
         let encryption = XWing::sk_to_pk(&private).to_bytes();
         let public = PublicIdentity::new(&encryption, signing.verifying_key()).ok_or(SealError::Library)?;
@@ -129,45 +105,6 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity({})", self.fingerprint)
     }
-}
-
-/// Why a text is no identity. The text itself is never shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ParseIdentityError {
-    /// Longer than any identity.
-    #[error("an identity file has at most {MAX_IDENTITY_LEN} bytes")]
-    TooLong,
-    /// Something else, or a format of the future.
-    #[error("it does not begin with the line `{FIRST_LINE}`")]
-    NotAnIdentity,
-    /// Protected in a way that this program does not know.
-    #[error("its `kind` is unknown; a newer version of this program may read it")]
-    UnknownKind,
-    /// A line is missing or malformed.
-    #[error("its line `{0}` is missing or malformed")]
-    Field(&'static str),
-    /// Cut off, or followed by something.
-    #[error("it does not end as it should; it may be cut off")]
-    End,
-    /// The keys are not those that the fingerprint names.
-    #[error("its keys do not match its fingerprint; it was altered")]
-    Fingerprint,
-}
-
-fn field<'a>(lines: &mut impl Iterator<Item = &'a str>, name: &'static str) -> Result<&'a str, ParseIdentityError> {
-    let line = lines.next().ok_or(ParseIdentityError::Field(name))?;
-    line.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")).ok_or(ParseIdentityError::Field(name))
-}
-
-/// Decodes 64 hex digits to where the secret stays.
-fn secret(digits: &str) -> Option<Secret<32>> {
-    if digits.len() != 64 {
-        return None;
-    }
-    let mut decoded = false;
-    let secret = Secret::build(|out| decoded = HEXLOWER.decode_mut(digits.as_bytes(), out).is_ok());
-    decoded.then_some(secret)
 }
 
 #[cfg(test)]

@@ -1,26 +1,49 @@
 //! The keyring: a project's keys, opened with a machine's identity.
 
+pub(crate) mod backup;
+mod batch;
+mod create;
+pub(crate) mod data_key;
+mod delete;
+mod described;
+mod destroy;
+mod export;
+mod floors;
+mod import;
 mod keys;
+mod log;
+pub(crate) mod machines;
+mod one_way;
+mod permits;
+pub(crate) mod purge;
+pub(crate) mod renew;
+mod rotate;
+pub(crate) mod rotation;
 mod rows;
+mod settings;
+mod states;
+pub(crate) mod system;
 #[cfg(test)]
 mod tests;
+mod trim;
 mod trusted;
+mod uses;
 mod values;
+mod versions;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
-use bulla_backend::{Clock, DocumentKey, Documents, ListQuery};
+use bulla_backend::{Clock, Documents};
 use bulla_seal::ProjectId;
 
+use self::log::Log;
+use self::trusted::Seen;
 use crate::cache::Cache;
-use crate::dek::Candidate;
-use crate::format::{SignedRecord, TRUST_LOG, WRAPS, Wrap, position_key, wrap_key};
-use crate::trust_log::{self, Machine, Problem, TrustPin, Trusted, Verifier};
-use crate::{Fingerprint, Identity, KeyName, KeyringError, MachineName, Result};
+use crate::trust_log::{self, TrustPin};
+use crate::{Identity, KeyName, KeyringError, MachineName, Result};
 
-/// Most epochs of which a machine holds copies.
-const MAX_EPOCHS: usize = 4_096;
+/// How often a lost race is tried again. Each one lost means that another writer got on.
+const MAX_ATTEMPTS: usize = 1_000;
 
 /// A project's keys, opened with a machine's identity. Share it behind an `Arc`.
 #[derive(Debug)]
@@ -29,7 +52,8 @@ pub struct Keyring {
     identity: Arc<Identity>,
     clock: Arc<dyn Clock>,
     project: ProjectId,
-    trusted: RwLock<Arc<Trusted>>,
+    log: Log,
+    seen: RwLock<Seen>,
     cache: Cache,
 }
 
@@ -41,9 +65,8 @@ impl Keyring {
     /// the project it names.
     ///
     /// # Errors
-    /// [`KeyringError::ProjectExists`] if the database holds a project; [`KeyringError::Conflict`] if another process creates with the
-    /// same identity just now; [`KeyringError::NoDataKey`] if this machine's copy of the data key was replaced while the creation was
-    /// interrupted; otherwise as [`Keyring::open`].
+    /// [`KeyringError::ProjectExists`] if the database holds a project; [`KeyringError::NoDataKey`] if this machine's copy of the data key
+    /// was lost while the creation was interrupted; otherwise as [`Keyring::open`].
     ///
     /// # Security
     /// A wrapped data key that is found is used only if the first grant, signed by this identity, was made under it. A project that the same
@@ -58,12 +81,14 @@ impl Keyring {
         Self::open(trust, identity, project, clock).await
     }
 
-    /// Opens a project: unwraps this machine's data keys, checks their commitments, verifies the trust log from the pinned project id
-    /// on, and finds this machine's own grant.
+    /// Opens a project: verifies the trust log from the pinned project id on, unwraps this machine's data keys, checks them against the
+    /// commitments of the log, and finds this machine's own grant.
+    ///
+    /// From then on, the log is looked at again as it ages: see [`Keyring::refresh`].
     ///
     /// # Errors
-    /// [`KeyringError::NoProject`], [`KeyringError::OtherProject`], [`KeyringError::NoGrant`], [`KeyringError::NoDataKey`],
-    /// [`KeyringError::Rollback`], [`KeyringError::TrustLog`] or [`KeyringError::Backend`].
+    /// [`KeyringError::NoProject`], [`KeyringError::OtherProject`], [`KeyringError::NoGrant`], [`KeyringError::Revoked`],
+    /// [`KeyringError::NoDataKey`], [`KeyringError::Rollback`], [`KeyringError::TrustLog`] or [`KeyringError::Backend`].
     ///
     /// # Security
     /// Everything rests on the pin: take the project id from where it was created, not from the database, and store what
@@ -75,16 +100,11 @@ impl Keyring {
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
         let pin = pin.into();
-        check_project(&*trust, &pin).await?;
-        let candidates = candidates(&*trust, &identity, &pin.project()).await?;
-        if candidates.is_empty() {
-            return Err(KeyringError::NoGrant(identity.fingerprint()));
-        }
-        let mut verifier = Verifier::new(pin, candidates);
-        read_log(&*trust, &mut verifier).await?;
-        let trusted = verifier.finish(identity.fingerprint())?;
-        let project = trusted.pin.project();
-        Ok(Self { trust, identity, clock, project, trusted: RwLock::new(Arc::new(trusted)), cache: Cache::default() })
+        let (project, now) = (pin.project(), clock.now());
+        let log = Log::new(Arc::clone(&trust), Arc::clone(&identity), pin);
+        log.read_on().await?;
+        let trusted = log.verifier().snapshot(identity.fingerprint())?;
+        Ok(Self { trust, identity, clock, project, log, seen: Seen::new(trusted, now), cache: Cache::default() })
     }
 
     /// Returns the project.
@@ -97,7 +117,7 @@ impl Keyring {
     /// [`Keyring::open`].
     #[must_use]
     pub fn pin(&self) -> TrustPin {
-        self.last_seen().pin
+        self.last_seen().pin.clone()
     }
 
     /// Returns the number of the epoch that was current at the last look.
@@ -112,79 +132,18 @@ impl Keyring {
         &self.identity
     }
 
-    /// Returns the machines that were let in at the last look, by fingerprint.
-    #[must_use]
-    pub fn machines(&self) -> BTreeMap<Fingerprint, Machine> {
-        self.last_seen().machines.clone()
+    /// Returns the database that the project lies in.
+    pub(crate) fn documents(&self) -> Arc<dyn Documents> {
+        Arc::clone(&self.trust)
+    }
+
+    /// Returns what tells the time.
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
     }
 }
 
 /// Refuses the names of the keys that Bulla makes for itself. Every public operation that makes, seals, opens or rotates passes here.
 fn refuse_system(name: &KeyName) -> Result<()> {
     if name.is_system() { Err(KeyringError::Reserved(name.clone())) } else { Ok(()) }
-}
-
-/// Says whose database this is before anything is unwrapped, so that a mix-up is called by its name.
-async fn check_project(trust: &dyn Documents, pin: &TrustPin) -> Result<()> {
-    let root = trust.get(TRUST_LOG, &position_key(0)?).await?.ok_or(KeyringError::NoProject)?;
-    let root = SignedRecord::decode(&root.value).ok_or_else(|| Problem::Malformed.at(0))?;
-    let (pinned, found) = (pin.project(), ProjectId(root.hash().0));
-    if found == pinned { Ok(()) } else { Err(KeyringError::OtherProject { pinned, found }) }
-}
-
-/// Unwraps this machine's copies of the data keys, as far as they can be.
-async fn candidates(
-    trust: &dyn Documents,
-    identity: &Identity,
-    project: &ProjectId,
-) -> Result<BTreeMap<u64, std::result::Result<Candidate, &'static str>>> {
-    let machine = identity.fingerprint();
-    let mut query = ListQuery { prefix: machine.0.to_vec(), ..ListQuery::default() };
-    let mut found = BTreeMap::new();
-    loop {
-        let page = trust.list(WRAPS, &query).await?;
-        for document in page.documents {
-            let Some(epoch) = epoch_of(&document.key, machine) else {
-                continue;
-            };
-            if found.len() == MAX_EPOCHS {
-                return Err(KeyringError::corrupt("the list of wrapped data keys", "it is longer than it may be"));
-            }
-            let wrap = Wrap::decode(&document.value)
-                .filter(|wrap| wrap_key(wrap.machine, wrap.epoch).is_ok_and(|key| key == document.key));
-            let candidate = match wrap {
-                None => Err("its copy is not well-formed"),
-                Some(wrap) => Candidate::unwrap(&wrap, project, identity)
-                    .ok_or("its copy was made for another machine, project or epoch"),
-            };
-            found.insert(epoch, candidate);
-        }
-        match page.next {
-            Some(next) => query.after = Some(next),
-            None => return Ok(found),
-        }
-    }
-}
-
-fn epoch_of(key: &DocumentKey, machine: Fingerprint) -> Option<u64> {
-    key.as_bytes().strip_prefix(&machine.0)?.try_into().ok().map(u64::from_be_bytes)
-}
-
-async fn read_log(trust: &dyn Documents, verifier: &mut Verifier) -> Result<()> {
-    let mut query = ListQuery::default();
-    loop {
-        let page = trust.list(TRUST_LOG, &query).await?;
-        for document in page.documents {
-            let expected = verifier.position();
-            match document.key.as_bytes().try_into().map(u64::from_be_bytes) {
-                Ok(position) if position == expected => verifier.record(&document.value)?,
-                Ok(_) => return Err(Problem::Missing.at(expected).into()),
-                Err(_) => return Err(Problem::Foreign.at(expected).into()),
-            }
-        }
-        match page.next {
-            Some(next) => query.after = Some(next),
-            None => return Ok(()),
-        }
-    }
 }

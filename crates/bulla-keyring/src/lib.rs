@@ -14,10 +14,19 @@
 //! |---|---|
 //! | an identity for this machine | [`Identity::generate`], [`Identity::create_file`], [`Identity::read_file`] |
 //! | a new project, or an existing one | [`Keyring::create`], [`Keyring::open`] |
-//! | to be safe from old copies of the database | [`Keyring::pin`] |
+//! | to be safe from old copies of the database | [`Keyring::pin`]; after a restore on purpose [`Keyring::accept_rollback`] |
+//! | another machine in the project | [`Request::create`] there, [`Keyring::authorise`] here; [`Keyring::approve`] where two are needed |
+//! | a machine out of it | [`Keyring::find_machine`], [`Keyring::revoke`], [`Keyring::begin_epoch`] |
+//! | to know who is in, and who was | [`Keyring::machines`], [`Keyring::history`], [`Keyring::audit_machines`] |
 //! | keys | [`Keyring::create_key`], [`Keyring::rotate_key`], [`Keyring::keys`], [`Keyring::key`], [`Keyring::versions`] |
+//! | to say how a key may be used | [`Keyring::change_settings`], [`Keyring::disable_version`], [`Keyring::destroy_version`], [`Keyring::trim_key`], [`Keyring::delete_key`] |
+//! | to sign, or to recognise | [`Keyring::sign`], [`Keyring::verify`], [`Keyring::hmac`], [`Keyring::public_key`] |
+//! | material to come in or go out | [`Keyring::create_external_key`], [`Keyring::import_version`], [`Keyring::export_version`], [`Keyring::backup_key`] |
 //! | values in memory | [`Keyring::seal`], [`Keyring::open_sealed`], [`Keyring::rewrap`] |
 //! | streams, or sealing of your own | [`Keyring::current`] to seal, [`Keyring::version`] to open |
+//! | keys from the environment, a file, a command or a closure | [`mod@source`] |
+//! | to know which of their values seals and opens, and to react to a change | [`mod@flows`] |
+//! | a copy of it all, for a bad day | [`Keyring::back_up`], [`Backup::read`], [`Backup::restore`] |
 //! | to read what is stored without a secret | [`mod@format`] |
 //!
 //! # Examples
@@ -55,24 +64,55 @@
 
 #![forbid(unsafe_code)]
 
+mod algorithm;
+mod backup;
 mod cache;
 mod cbor;
 mod dek;
 mod error;
 mod fingerprint;
+pub mod flows;
 pub mod format;
 mod identity;
 mod key;
 mod keyring;
+mod lease;
 mod name;
+mod passphrase;
+mod private_file;
+mod random;
+mod recovery;
+mod request;
+mod sealed_to;
+mod settings;
+pub mod source;
 mod trust_log;
 
+pub use algorithm::{Algorithm, ParseAlgorithmError, UseCase};
+pub use backup::{
+    Backup, BackupError, BackupHeader, BackupId, BackupInfo, BackupItem, MAX_BACKUP_HEADER_LEN, MAX_BACKUP_ITEM_LEN,
+    RestoreProgress, Restored,
+};
 pub use error::{KeyringError, Result};
 pub use fingerprint::{ENCRYPTION_KEY_LEN, Fingerprint, ParseFingerprintError, PublicIdentity};
-pub use identity::{Identity, IdentityError, MAX_IDENTITY_LEN, ParseIdentityError};
-pub use key::{
-    Algorithm, KeyInfo, KeyPage, KeyVersion, ParseAlgorithmError, UseCase, VersionInfo, VersionPage, VersionState,
+pub use identity::{
+    Identity, IdentityError, LockedIdentity, MAX_IDENTITY_LEN, ParseIdentityError, StoredIdentity, UnlockError,
 };
+pub use key::{KeyInfo, KeyPage, KeyVersion, PublicKey, VersionInfo, VersionPage};
 pub use keyring::Keyring;
+pub use keyring::backup::{MAX_KEY_BACKUP_LEN, RestoredKey};
+pub use keyring::data_key::{DataKey, MAX_RANDOM_LEN};
+pub use keyring::machines::{Expectation, Finding, Outcome, Revocation, RevokeOptions};
+pub use keyring::purge::Purged;
+pub use keyring::renew::{OldEpochPage, Renewed};
+pub use keyring::rotation::{Rotation, RotationEvent, RotationPhase};
+pub use keyring::system::{SystemKey, SystemVersion};
 pub use name::{KeyName, MAX_SEGMENT_LEN, MAX_SEGMENTS, MachineName, NameError};
-pub use trust_log::{Capability, Machine, ParseTrustPinError, Problem, TrustLogError, TrustPin};
+pub use passphrase::{MAX_PASSPHRASE_LEN, Passphrase, PassphraseCost, PassphraseError};
+pub use recovery::{ParseRecoveryWordsError, RECOVERY_WORDS, RecoveryWords};
+pub use request::{MAX_REQUEST_LEN, OtherMachineError, ParseRequestError, Request};
+pub use sealed_to::{ParseSealToKeyError, SEALED_TO_HEAD_LEN, SealToKey, SealedToHead, SealedToStream, XWingKey};
+pub use settings::{Exportable, KeyOrigin, KeySetting, KeySettings, MIN_PERIOD, VersionState};
+pub use trust_log::{
+    Capability, Machine, Membership, ParseTrustPinError, Pending, PendingAct, Problem, PutOut, TrustLogError, TrustPin,
+};

@@ -39,6 +39,11 @@ impl KeyName {
     pub fn is_system(&self) -> bool {
         self.0.split('/').next() == Some(SYSTEM)
     }
+
+    /// Names a key that belongs to Bulla itself; the segment follows the grammar.
+    pub(crate) fn of_system(segment: &'static str) -> Self {
+        Self(format!("{SYSTEM}/{segment}").into())
+    }
 }
 
 impl FromStr for KeyName {

@@ -60,11 +60,11 @@ proptest! {
         let setting = Setting::new();
         let created = setting.create();
         let pin = created.pin();
-        let mut processes = [created, setting.open(pin).unwrap()];
+        let mut processes = [created, setting.open(pin.clone()).unwrap()];
         let mut model = Model::default();
         for step in steps {
             match step {
-                Step::Reopen { process } => processes[process] = setting.open(pin).unwrap(),
+                Step::Reopen { process } => processes[process] = setting.open(pin.clone()).unwrap(),
                 step => pollster::block_on(apply(&mut model, &processes, step)),
             }
         }

@@ -57,8 +57,9 @@ fn secrets(setting: &Setting, keyring: &Keyring) -> Vec<Vec<u8>> {
             .text("key", key)
             .uint("number", row.number)
             .bytes("id", &row.id.0)
-            .uint("state", 1)
             .uint("algorithm", 1)
+            .uint("origin", 1)
+            .flag("never exported", false)
             .uint("created", row.created.0)
             .build()
             .unwrap();

@@ -6,7 +6,7 @@ use bulla_seal::{ProjectId, SealError, Signature, SigningKey, VerifyingKey, sha2
 use data_encoding::HEXLOWER;
 
 use crate::cbor::{self, Malformed, Reader};
-use crate::{Fingerprint, MachineName, PublicIdentity};
+use crate::{Fingerprint, KeyName, MachineName, PublicIdentity};
 
 /// Longest stored record, in bytes.
 pub const MAX_RECORD_LEN: usize = 4_096;
@@ -18,6 +18,11 @@ const HASH_LABEL: &[u8] = b"bulla/trust-log/record/v1\0";
 const ROOT: u64 = 1;
 const GRANT: u64 = 2;
 const EPOCH: u64 = 3;
+const REVOCATION: u64 = 4;
+const RESTORE: u64 = 5;
+const APPROVAL: u64 = 6;
+const POLICY: u64 = 7;
+const FLOOR: u64 = 8;
 
 /// What one record of the trust log says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +72,37 @@ pub enum Act {
         /// The record of the epoch before; zeros in the first.
         previous: RecordHash,
     },
+    /// Puts a machine out, or withdraws a grant that waits for its approval.
+    Revocation {
+        /// Which machine.
+        machine: Fingerprint,
+        /// Whether those that it let in go too.
+        cascade: bool,
+        /// Whether a new epoch is owed from here on.
+        rotate: bool,
+    },
+    /// Accepts that an older copy of the database was restored: what stood here or behind before is void.
+    Restore {
+        /// Which restore of the project this is; more than that of any before.
+        number: u64,
+    },
+    /// Lets a grant or a policy take effect that waits for a second authoriser.
+    Approval {
+        /// Position of the record that waits.
+        position: u64,
+    },
+    /// Says whether grants and policies need a second authoriser.
+    Policy {
+        /// Whether they do.
+        two_person: bool,
+    },
+    /// Voids the descriptions of a key that are older than this one.
+    Floor {
+        /// Which key.
+        key: KeyName,
+        /// Serial number of the oldest description that counts.
+        serial: u64,
+    },
 }
 
 impl Record {
@@ -97,6 +133,14 @@ impl Record {
                 Act::Epoch { epoch, commitment, previous } => {
                     e.u64(EPOCH)?.array(3)?.u64(*epoch)?.bytes(commitment)?.bytes(&previous.0).map(drop)
                 }
+                Act::Revocation { machine, cascade, rotate } => {
+                    e.u64(REVOCATION)?.array(3)?.bytes(&machine.0)?;
+                    e.u64((*cascade).into())?.u64((*rotate).into()).map(drop)
+                }
+                Act::Restore { number } => e.u64(RESTORE)?.array(1)?.u64(*number).map(drop),
+                Act::Approval { position } => e.u64(APPROVAL)?.array(1)?.u64(*position).map(drop),
+                Act::Policy { two_person } => e.u64(POLICY)?.array(1)?.u64((*two_person).into()).map(drop),
+                Act::Floor { key, serial } => e.u64(FLOOR)?.array(2)?.str(key.as_str())?.u64(*serial).map(drop),
             }
         })
     }
@@ -126,6 +170,26 @@ impl Record {
             EPOCH => {
                 r.array(3)?;
                 Act::Epoch { epoch: r.uint()?, commitment: r.fixed()?, previous: RecordHash(r.fixed()?) }
+            }
+            REVOCATION => {
+                r.array(3)?;
+                Act::Revocation { machine: Fingerprint(r.fixed()?), cascade: yes(&mut r)?, rotate: yes(&mut r)? }
+            }
+            RESTORE => {
+                r.array(1)?;
+                Act::Restore { number: r.uint()? }
+            }
+            APPROVAL => {
+                r.array(1)?;
+                Act::Approval { position: r.uint()? }
+            }
+            POLICY => {
+                r.array(1)?;
+                Act::Policy { two_person: yes(&mut r)? }
+            }
+            FLOOR => {
+                r.array(2)?;
+                Act::Floor { key: r.text()?.parse().map_err(|_| Malformed)?, serial: r.uint()? }
             }
             _ => return Err(Unreadable::Newer),
         };
@@ -177,7 +241,7 @@ impl SignedRecord {
     /// Returns the hash by which the next record names it: SHA-256 of a label and the stored form.
     #[must_use]
     pub fn hash(&self) -> RecordHash {
-        RecordHash(sha256(&[HASH_LABEL, &self.encode()].concat()))
+        RecordHash::of(&self.encode())
     }
 
     /// Says whether the signature is this key's over exactly these bytes.
@@ -194,6 +258,12 @@ pub struct RecordHash(pub [u8; 32]);
 impl RecordHash {
     /// Stands where there is no record before.
     pub const NONE: Self = Self([0; 32]);
+
+    /// Hashes the stored form of a record.
+    #[must_use]
+    pub fn of(stored: &[u8]) -> Self {
+        Self(sha256(&[HASH_LABEL, stored].concat()))
+    }
 }
 
 impl fmt::Display for RecordHash {
@@ -249,4 +319,66 @@ fn signed_bytes(body: &[u8]) -> Vec<u8> {
 fn public_identity(r: &mut Reader<'_>) -> Result<PublicIdentity, Malformed> {
     let encryption = r.bytes()?;
     PublicIdentity::new(encryption, VerifyingKey(r.fixed()?)).ok_or(Malformed)
+}
+
+fn yes(r: &mut Reader<'_>) -> Result<bool, Malformed> {
+    match r.uint()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(act: Act) -> Record {
+        let (previous, project, author) = (RecordHash([1; 32]), ProjectId([2; 32]), Fingerprint([3; 32]));
+        Record { position: 7, previous, project, author, time: Timestamp(5), act }
+    }
+
+    #[test]
+    fn every_act_is_read_as_it_was_written() {
+        let machine = Fingerprint([4; 32]);
+        let key: KeyName = "shop/orders".parse().unwrap();
+        for act in [
+            Act::Epoch { epoch: 2, commitment: [5; 32], previous: RecordHash([6; 32]) },
+            Act::Revocation { machine, cascade: true, rotate: false },
+            Act::Revocation { machine, cascade: false, rotate: true },
+            Act::Restore { number: 1 },
+            Act::Approval { position: u64::MAX },
+            Act::Policy { two_person: true },
+            Act::Policy { two_person: false },
+            Act::Floor { key, serial: 24 },
+        ] {
+            let body = record(act).encode();
+            let read = Record::decode(&body).unwrap();
+            assert_eq!(read.encode(), body);
+            for end in 0..body.len() {
+                assert!(Record::decode(&body[..end]).is_err(), "cut at {end}");
+            }
+            assert_eq!(Record::decode(&[&body[..], &[0]].concat()), Err(Unreadable::Malformed));
+        }
+    }
+
+    #[test]
+    fn what_is_neither_yes_nor_no_is_refused() {
+        let body = record(Act::Policy { two_person: true }).encode();
+        let (last, rest) = body.split_last().unwrap();
+        assert_eq!(*last, 1);
+        for other in [&[2][..], &[0x18, 1], &[0xf5], &[0x20], &[]] {
+            assert_eq!(Record::decode(&[rest, other].concat()), Err(Unreadable::Malformed), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn an_act_of_the_future_is_told_from_a_broken_one() {
+        let mut body = record(Act::Restore { number: 1 }).encode();
+        // The kind stands before the array that is the content: `5, [1]`.
+        let kind = body.len() - 3;
+        assert_eq!(body[kind..], [5, 0x81, 1]);
+        body[kind] = 9;
+        assert_eq!(Record::decode(&body), Err(Unreadable::Newer));
+    }
 }

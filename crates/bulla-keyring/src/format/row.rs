@@ -1,16 +1,14 @@
 use bulla_backend::{DocumentKey, Timestamp};
 use bulla_seal::KeyVersionId;
 
+use super::MAX_KEY_ROW_LEN;
 use crate::cbor::{self, Malformed, Reader};
-use crate::{Algorithm, KeyName, UseCase, VersionState};
+use crate::{Algorithm, KeyName, KeyOrigin};
 
-/// Longest row of a key, a version or an id, in bytes.
+/// Longest row of a version, an id or a count, in bytes.
 pub const MAX_ROW_LEN: usize = 4_096;
 
-/// Length of generated key material, in bytes.
-pub(crate) const MATERIAL_LEN: usize = 32;
-
-const VERSION: u64 = 1;
+pub(super) const VERSION: u64 = 1;
 
 /// A named key as it is stored: its description, authenticated under a data key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +23,7 @@ impl KeyRow {
     /// Reads the stored form, or returns `None` if it is not exactly as the format says.
     #[must_use]
     pub fn decode(stored: &[u8]) -> Option<Self> {
-        strictly(stored, Self::read, Self::encode)
+        strictly(stored, MAX_KEY_ROW_LEN, Self::read, Self::encode)
     }
 
     /// Returns the stored form.
@@ -40,58 +38,26 @@ impl KeyRow {
     }
 }
 
-/// The description of a named key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KeyBody {
-    pub(crate) algorithm: Algorithm,
-    pub(crate) created: Timestamp,
-    pub(crate) first: u64,
-    pub(crate) newest: u64,
-    /// Tells the newest version from another of the same number, made after an older copy of the database was restored.
-    pub(crate) newest_id: KeyVersionId,
-}
-
-impl KeyBody {
-    pub(crate) fn decode(body: &[u8]) -> Option<Self> {
-        strictly(body, Self::read, Self::encode).filter(|body| (1..=body.newest).contains(&body.first))
-    }
-
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        cbor::encode(|e| {
-            e.array(8)?.u64(VERSION)?.u64(use_case_number(self.algorithm.use_case()))?;
-            e.u64(algorithm_number(self.algorithm))?.u64(self.created.0)?.u64(self.first)?.u64(self.newest)?;
-            e.bytes(&self.newest_id.0)?.map(0).map(drop)
-        })
-    }
-
-    fn read(body: &[u8]) -> Result<Self, Malformed> {
-        let mut r = begin(body, 8)?;
-        // The algorithm implies the use case; encoding again shows whether they agree.
-        r.uint()?;
-        let algorithm = algorithm(r.uint()?)?;
-        let (created, first, newest) = (Timestamp(r.uint()?), r.uint()?, r.uint()?);
-        let read = Self { algorithm, created, first, newest, newest_id: KeyVersionId(r.fixed()?) };
-        r.no_entries()?;
-        Ok(read)
-    }
-}
-
 /// A version of a key as it is stored: what it is, and its material sealed under a data key and bound to all the rest.
+///
+/// Older copies of a row verify: no state that restricts a version is kept here alone, but that its material is never handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionRow {
     /// Its number within the key.
     pub number: u64,
     /// Its name within the project.
     pub id: KeyVersionId,
-    /// What it may be used for, as it was made. Older copies of a row verify: no state that restricts a version is kept here alone.
-    pub state: VersionState,
     /// What its material is for.
     pub algorithm: Algorithm,
+    /// Where its material comes from.
+    pub origin: KeyOrigin,
+    /// Whether its material is never handed out.
+    pub never_exported: bool,
     /// When it was made.
     pub created: Timestamp,
     /// Epoch of the data key.
     pub epoch: u64,
-    /// The material, sealed.
+    /// The material, sealed; empty once it was destroyed.
     pub sealed: Vec<u8>,
 }
 
@@ -99,42 +65,27 @@ impl VersionRow {
     /// Reads the stored form, or returns `None` if it is not exactly as the format says.
     #[must_use]
     pub fn decode(stored: &[u8]) -> Option<Self> {
-        strictly(stored, Self::read, Self::encode)
+        strictly(stored, MAX_ROW_LEN, Self::read, Self::encode)
     }
 
     /// Returns the stored form.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         cbor::encode(|e| {
-            e.array(8)?.u64(VERSION)?.u64(self.number)?.bytes(&self.id.0)?.u64(self.state_number())?;
-            e.u64(self.algorithm_number())?.u64(self.created.0)?.u64(self.epoch)?.bytes(&self.sealed).map(drop)
+            e.array(9)?.u64(VERSION)?.u64(self.number)?.bytes(&self.id.0)?.u64(self.algorithm.number())?;
+            e.u64(self.origin.number())?.u64(u64::from(self.never_exported))?.u64(self.created.0)?;
+            e.u64(self.epoch)?.bytes(&self.sealed).map(drop)
         })
     }
 
-    pub(crate) fn state_number(&self) -> u64 {
-        match self.state {
-            VersionState::Enabled => 1,
-        }
-    }
-
-    pub(crate) fn algorithm_number(&self) -> u64 {
-        algorithm_number(self.algorithm)
-    }
-
     fn read(stored: &[u8]) -> Result<Self, Malformed> {
-        let mut r = begin(stored, 8)?;
-        let number = r.uint()?;
-        let id = KeyVersionId(r.fixed()?);
-        let state = match r.uint()? {
-            1 => VersionState::Enabled,
-            _ => return Err(Malformed),
-        };
-        let algorithm = algorithm(r.uint()?)?;
+        let mut r = begin(stored, 9)?;
         Ok(Self {
-            number,
-            id,
-            state,
-            algorithm,
+            number: r.uint()?,
+            id: KeyVersionId(r.fixed()?),
+            algorithm: Algorithm::from_number(r.uint()?).ok_or(Malformed)?,
+            origin: KeyOrigin::from_number(r.uint()?).ok_or(Malformed)?,
+            never_exported: r.uint()? == 1,
             created: Timestamp(r.uint()?),
             epoch: r.uint()?,
             sealed: r.bytes()?.to_vec(),
@@ -155,7 +106,7 @@ impl IdRow {
     /// Reads the stored form, or returns `None` if it is not exactly as the format says.
     #[must_use]
     pub fn decode(stored: &[u8]) -> Option<Self> {
-        strictly(stored, Self::read, Self::encode)
+        strictly(stored, MAX_ROW_LEN, Self::read, Self::encode)
     }
 
     /// Returns the stored form.
@@ -167,6 +118,31 @@ impl IdRow {
     fn read(stored: &[u8]) -> Result<Self, Malformed> {
         let mut r = begin(stored, 3)?;
         Ok(Self { name: r.text()?.parse().map_err(|_| Malformed)?, number: r.uint()? })
+    }
+}
+
+/// How many uses of a version were given out to processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsesRow {
+    /// How many.
+    pub reserved: u64,
+}
+
+impl UsesRow {
+    /// Reads the stored form, or returns `None` if it is not exactly as the format says.
+    #[must_use]
+    pub fn decode(stored: &[u8]) -> Option<Self> {
+        strictly(stored, MAX_ROW_LEN, Self::read, Self::encode)
+    }
+
+    /// Returns the stored form.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        cbor::encode(|e| e.array(2)?.u64(VERSION)?.u64(self.reserved).map(drop))
+    }
+
+    fn read(stored: &[u8]) -> Result<Self, Malformed> {
+        Ok(Self { reserved: begin(stored, 2)?.uint()? })
     }
 }
 
@@ -186,46 +162,31 @@ pub(crate) fn version_number(name: &KeyName, key: &DocumentKey) -> Option<u64> {
     number.try_into().ok().map(u64::from_be_bytes)
 }
 
+/// Returns key and number of the version stored there, or `None` if no version is stored under such a key.
+pub(crate) fn version_place(key: &DocumentKey) -> Option<(KeyName, u64)> {
+    let (name, number) = key.as_bytes().split_last_chunk()?;
+    let name = std::str::from_utf8(name.strip_suffix(&[0])?).ok()?;
+    Some((name.parse().ok()?, u64::from_be_bytes(*number)))
+}
+
 /// Returns the name of the key stored there, or `None` if no key is stored under such a key.
 pub(crate) fn name_from_key(key: &DocumentKey) -> Option<KeyName> {
     std::str::from_utf8(key.as_bytes()).ok()?.parse().ok()
 }
 
-fn algorithm_number(algorithm: Algorithm) -> u64 {
-    match algorithm {
-        Algorithm::Aes256Gcm => 1,
-        Algorithm::ChaCha20Poly1305 => 2,
-        Algorithm::Aes256Deterministic => 3,
-    }
-}
-
-fn algorithm(number: u64) -> Result<Algorithm, Malformed> {
-    match number {
-        1 => Ok(Algorithm::Aes256Gcm),
-        2 => Ok(Algorithm::ChaCha20Poly1305),
-        3 => Ok(Algorithm::Aes256Deterministic),
-        _ => Err(Malformed),
-    }
-}
-
-fn use_case_number(use_case: UseCase) -> u64 {
-    match use_case {
-        UseCase::RoundTrip => 1,
-    }
-}
-
-fn begin(bytes: &[u8], items: u64) -> Result<Reader<'_>, Malformed> {
+pub(super) fn begin(bytes: &[u8], items: u64) -> Result<Reader<'_>, Malformed> {
     let mut r = Reader::new(bytes);
     r.array(items)?;
     if r.uint()? == VERSION { Ok(r) } else { Err(Malformed) }
 }
 
-fn strictly<T>(
+pub(super) fn strictly<T>(
     bytes: &[u8],
+    max: usize,
     read: impl FnOnce(&[u8]) -> Result<T, Malformed>,
     encode: impl FnOnce(&T) -> Vec<u8>,
 ) -> Option<T> {
-    if bytes.len() > MAX_ROW_LEN {
+    if bytes.len() > max {
         return None;
     }
     read(bytes).ok().filter(|read| encode(read) == bytes)

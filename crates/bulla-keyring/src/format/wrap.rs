@@ -48,7 +48,13 @@ impl Wrap {
     }
 }
 
-/// Returns where a machine's copy of an epoch's data key is stored.
-pub(crate) fn wrap_key(machine: Fingerprint, epoch: u64) -> bulla_backend::Result<DocumentKey> {
-    DocumentKey::new([&machine.0[..], &epoch.to_be_bytes()].concat())
+/// Returns where a machine's copy of the data key with this commitment is stored. Two data keys never share a place, so that nobody's copy
+/// takes the place of another's.
+pub(crate) fn wrap_key(machine: Fingerprint, epoch: u64, commitment: &[u8; 32]) -> bulla_backend::Result<DocumentKey> {
+    DocumentKey::new([&machine.0[..], &epoch.to_be_bytes(), commitment].concat())
+}
+
+/// Returns how the places of a machine's copies begin.
+pub(crate) fn wrap_prefix(machine: Fingerprint) -> Vec<u8> {
+    machine.0.to_vec()
 }

@@ -1,13 +1,14 @@
 //! What only rows that are written by hand can show: epochs, restored copies, keys of Bulla itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bulla_backend::{Document, Expected, ListQuery, MemoryDocuments, SystemClock};
-use bulla_seal::{Context, Header};
+use bulla_seal::{Context, Header, SecretVec};
 
 use super::*;
-use crate::format::{Act, KEY_IDS, KEY_VERSIONS, KEYS, KeyBody, Record};
-use crate::{Algorithm, KeyName};
+use crate::format::{KEY_IDS, KEY_VERSIONS, KEYS, KeyBody};
+use crate::{Algorithm, Exportable, KeyName, KeySetting};
 
 struct Scene {
     documents: MemoryDocuments,
@@ -31,19 +32,9 @@ impl Scene {
         pollster::block_on(opened).unwrap()
     }
 
-    /// Appends the record of epoch 2, and wraps its data key; no key is written anew.
+    /// Begins epoch 2; no key is written anew.
     async fn begin_second_epoch(&self) {
-        let last = self.documents.get(TRUST_LOG, &position_key(2).unwrap()).await.unwrap().unwrap();
-        let last = SignedRecord::decode(&last.value).unwrap().hash();
-        let dek = Candidate::draw(2).unwrap();
-        let commitment = dek.commitment(&self.project).unwrap();
-        let act = Act::Epoch { epoch: 2, commitment, previous: last };
-        let (author, time) = (self.identity.fingerprint(), SystemClock.now());
-        let record = Record { position: 3, previous: last, project: self.project, author, time, act };
-        let record = record.sign(self.identity.signing()).unwrap().encode();
-        self.documents.put(TRUST_LOG, &position_key(3).unwrap(), &record, Expected::Absent).await.unwrap();
-        let wrap = dek.wrap(&self.project, self.identity.public()).unwrap().encode();
-        self.documents.put(WRAPS, &wrap_key(author, 2).unwrap(), &wrap, Expected::Absent).await.unwrap();
+        assert_eq!(self.open().begin_epoch().await.unwrap(), 2);
     }
 
     async fn rows(&self) -> Vec<(bulla_backend::Collection, Document)> {
@@ -100,20 +91,19 @@ fn what_an_older_data_key_protects_opens_and_does_not_seal() {
         assert_eq!(keyring.key(&orders).await.unwrap().newest, 1);
 
         // The description is written anew first. Its newest version still is one that a holder of the old data key may have chosen.
-        let found = keyring.read_key(&keyring.last_seen(), &orders).await.unwrap().unwrap();
-        keyring
-            .write_key(&keyring.last_seen(), &orders, &found.body, Expected::Revision(found.revision))
-            .await
-            .unwrap()
-            .unwrap();
+        let found = keyring.find_key(&mut keyring.last_seen(), &orders).await.unwrap();
+        let anew = KeyBody { serial: found.body.serial + 1, ..found.body };
+        let expected = Expected::Revision(found.revision);
+        keyring.write_key(&keyring.last_seen(), &orders, &anew, expected).await.unwrap().unwrap();
         assert_eq!(code(keyring.seal(&orders, &context, b"42").await), "old_epoch");
         let rotated = keyring.rotate_key(&orders).await.unwrap();
         assert_eq!((rotated.number, rotated.epoch), (2, 2));
         let rewrapped = keyring.rewrap(&orders, &context, &sealed).await.unwrap().unwrap();
         assert_eq!(Header::parse(&rewrapped).unwrap().key_version(), rotated.id);
 
-        // Whoever opened the project in epoch 1 finds a description of an epoch that they do not know.
-        assert_eq!(code(before.seal(&orders, &context, b"42").await), "no_data_key");
+        // Whoever opened the project in epoch 1 finds a description of an epoch that they do not know, and looks at the log again.
+        let sealed = before.seal(&orders, &context, b"42").await.unwrap();
+        assert_eq!(Header::parse(&sealed).unwrap().key_version(), rotated.id);
     });
 }
 
@@ -153,7 +143,7 @@ fn a_key_names_its_newest_version_by_id() {
         let keyring = scene.open();
         keyring.create_key(&orders, Algorithm::default()).await.unwrap();
         let rotated = keyring.rotate_key(&orders).await.unwrap();
-        let found = keyring.read_key(&keyring.last_seen(), &orders).await.unwrap().unwrap();
+        let found = keyring.find_key(&mut keyring.last_seen(), &orders).await.unwrap();
         assert_eq!(found.body.newest_id, rotated.id);
         let other = KeyBody { newest_id: bulla_seal::KeyVersionId([9; 8]), ..found.body };
         keyring.write_key(&keyring.last_seen(), &orders, &other, Expected::Any).await.unwrap().unwrap();
@@ -168,12 +158,14 @@ fn the_keys_of_bulla_itself_are_out_of_reach() {
         let keyring = scene.open();
         let context = Context::user(&scene.project).build().unwrap();
         let pepper = name("sys/pepper");
-        let (info, version) =
-            keyring.add_version(&keyring.last_seen(), &pepper, Algorithm::default(), 0).await.unwrap();
-        let body =
-            KeyBody { algorithm: Algorithm::default(), created: info.created, first: 1, newest: 1, newest_id: info.id };
-        keyring.write_key(&keyring.last_seen(), &pepper, &body, Expected::Absent).await.unwrap().unwrap();
-        let sealed = version.seal_key().seal(version.params(), &context, b"42").unwrap();
+        // Of a kind with which each of the operations could do something.
+        keyring
+            .make_key(&pepper, Algorithm::default(), &[KeySetting::Exportable(Exportable::Yes)], None)
+            .await
+            .unwrap();
+        let (version, _) = keyring.newest(&pepper, 1).await.unwrap();
+        let info = keyring.versions(&pepper, None, 0).await.unwrap().versions.remove(0).unwrap();
+        let sealed = version.seal(&context, b"42").unwrap();
         for refused in [
             keyring.create_key(&pepper, Algorithm::default()).await.map(drop),
             keyring.rotate_key(&pepper).await.map(drop),
@@ -183,6 +175,39 @@ fn the_keys_of_bulla_itself_are_out_of_reach() {
             keyring.seal(&pepper, &context, b"42").await.map(drop),
             keyring.open_sealed(&pepper, &context, &sealed).await.map(drop),
             keyring.rewrap(&pepper, &context, &sealed).await.map(drop),
+            keyring.rotate_due(&pepper).await.map(drop),
+            keyring.version_to_seal(&pepper, 1).await.map(drop),
+            keyring.version_of(&pepper, 1).await.map(drop),
+            keyring.change_settings(&pepper, &[KeySetting::MaxUses(Some(1))]).await.map(drop),
+            keyring.disable_version(&pepper, 1).await,
+            keyring.enable_version(&pepper, 1).await,
+            keyring.destroy_version(&pepper, 1, Duration::ZERO).await.map(drop),
+            keyring.undelete_version(&pepper, 1).await,
+            keyring.trim_key(&pepper, 1).await.map(drop),
+            keyring.delete_key(&pepper, Duration::ZERO).await,
+            keyring.undelete_key(&pepper).await.map(drop),
+            keyring.purge_key(&pepper).await.map(drop),
+            keyring.export_version(&pepper, 1).await.map(drop),
+            keyring.public_key(&pepper, None).await.map(drop),
+            keyring.import_version(&pepper, &SecretVec::new(vec![7; 32])).await.map(drop),
+            keyring
+                .create_external_key(&pepper, Algorithm::default(), &[], &SecretVec::new(vec![7; 32]))
+                .await
+                .map(drop),
+            keyring.backup_key(&pepper).await.map(drop),
+            keyring.derive_data_key(&pepper, &context).await.map(drop),
+            keyring.open_data_key(&pepper, &context, &sealed).await.map(drop),
+            keyring.sign(&pepper, b"42").await.map(drop),
+            keyring.verify(&pepper, b"42", &sealed).await.map(drop),
+            keyring.hmac(&pepper, b"42").await.map(drop),
+            keyring.verify_hmac(&pepper, b"42", &sealed).await.map(drop),
+            keyring.seal_batch(&pepper, &[(&context, b"42")]).await.map(drop),
+            keyring.open_batch(&pepper, &[(&context, &sealed)]).await.map(drop),
+            keyring.rewrap_batch(&pepper, &[(&context, &sealed)]).await.map(drop),
+            keyring.sign_batch(&pepper, &[b"42"]).await.map(drop),
+            keyring.verify_batch(&pepper, &[(b"42", &sealed)]).await.map(drop),
+            keyring.hmac_batch(&pepper, &[b"42"]).await.map(drop),
+            keyring.verify_hmac_batch(&pepper, &[(b"42", &sealed)]).await.map(drop),
         ] {
             assert_eq!(code(refused), "reserved_name");
         }

@@ -3,18 +3,20 @@
 #[cfg(test)]
 mod tests;
 
-use bulla_backend::{BackendError, Documents, ErrorKind, Expected, Timestamp, Write};
+use bulla_backend::{BackendError, Documents, ErrorKind, Expected, ListQuery, MAX_PAGE_DOCUMENTS, Timestamp, Write};
 use bulla_seal::{ProjectId, SealError, fill_random};
 
 use super::{Capability, Problem};
 use crate::dek::Candidate;
-use crate::format::{Act, Record, RecordHash, SignedRecord, TRUST_LOG, WRAPS, Wrap, position_key, wrap_key};
+use crate::format::{
+    Act, Record, RecordHash, SignedRecord, TRUST_LOG, WRAPS, Wrap, position_key, wrap_key, wrap_prefix,
+};
 use crate::{Identity, KeyringError, MachineName, Result};
 
 const FIRST_EPOCH: u64 = 1;
 
-/// How often a lost race is tried again. Only the same identity, used twice at once, or a hostile writer can win one.
-const MAX_ATTEMPTS: usize = 16;
+/// Most copies that are tried: whoever resumes finds one for each time that the creation was begun, and those that others have planted.
+const MAX_COPIES: usize = 4_096;
 
 /// Writes root, wrap, first grant and first epoch, or those of them that an interrupted call has left out.
 ///
@@ -76,9 +78,8 @@ impl Beginning<'_> {
         }
         writes.push(Write::Put {
             collection: WRAPS,
-            key: wrap_key(self.identity.fingerprint(), FIRST_EPOCH)?,
-            value: dek.wrap(&self.project, self.identity.public())?.encode(),
-            // Whatever lies here belongs to no project: there was no root.
+            key: self.place(&dek)?,
+            value: dek.wrap_to(&self.project, self.identity.public())?.encode(),
             expected: Expected::Any,
         });
         match self.trust.commit(&writes).await {
@@ -90,26 +91,21 @@ impl Beginning<'_> {
 
     /// Writes what is missing behind a root of ours, one document at a time.
     async fn complete(&self, root: &SignedRecord) -> Result<()> {
-        let mut known = Vec::new();
-        for _ in 0..MAX_ATTEMPTS {
-            let Some(grant) = stored(self.trust, 1).await? else {
-                let dek = Candidate::draw(FIRST_EPOCH)?;
-                // Where the same identity is used twice at once, what is replaced may be what the other is about to grant under.
-                known.extend(self.keep_wrap(&dek).await?);
-                self.write(&self.grant(root, &dek)?).await?;
-                known.push(dek);
-                continue;
-            };
-            let grant = SignedRecord::decode(&grant).ok_or_else(|| Problem::Malformed.at(1))?;
-            let dek = self.granted(root, &grant, known).await?;
-            self.keep_wrap(&dek).await?;
-            return self.write(&self.epoch(&grant, &dek)?).await;
+        if stored(self.trust, 1).await?.is_none() {
+            let dek = Candidate::draw(FIRST_EPOCH)?;
+            let wrap = dek.wrap_to(&self.project, self.identity.public())?.encode();
+            self.trust.put(WRAPS, &self.place(&dek)?, &wrap, Expected::Any).await?;
+            self.write(&self.grant(root, &dek)?).await?;
         }
-        Err(KeyringError::Conflict("the first grant".to_owned()))
+        // Where the same identity is used twice at once, the grant that stands may be the other's.
+        let grant = stored(self.trust, 1).await?.ok_or_else(|| Problem::Missing.at(1))?;
+        let grant = SignedRecord::decode(&grant).ok_or_else(|| Problem::Malformed.at(1))?;
+        let dek = self.granted(root, &grant).await?;
+        self.write(&self.epoch(&grant, &dek)?).await
     }
 
-    /// Returns the data key that seals the capability of the first grant: one that this call knows, or the wrapped one.
-    async fn granted(&self, root: &SignedRecord, grant: &SignedRecord, mut known: Vec<Candidate>) -> Result<Candidate> {
+    /// Returns the data key that seals the capability of the first grant. It is among the copies that are wrapped to this machine.
+    async fn granted(&self, root: &SignedRecord, grant: &SignedRecord) -> Result<Candidate> {
         let (me, record) = (self.identity.fingerprint(), grant.record());
         let in_place = record.position == 1 && record.previous == root.hash() && record.project == self.project;
         let ours = record.author == me && grant.verifies(&self.identity.signing().verifying_key());
@@ -122,45 +118,31 @@ impl Beginning<'_> {
         if !in_place || !ours {
             return Err(Problem::Beginning.at(1).into());
         }
-        let raced = !known.is_empty();
-        let found = self.trust.get(WRAPS, &wrap_key(me, FIRST_EPOCH)?).await?;
-        known.extend(found.and_then(|document| self.unwrap(&document.value)));
-        for dek in known {
-            if dek.open_capability(&self.project, me, sealed)? == Some(Capability::Authorise) {
-                return Ok(dek);
+        let prefix = [&wrap_prefix(me)[..], &FIRST_EPOCH.to_be_bytes()].concat();
+        let mut query = ListQuery { prefix, ..ListQuery::default() };
+        for _ in 0..MAX_COPIES / MAX_PAGE_DOCUMENTS + 1 {
+            let page = self.trust.list(WRAPS, &query).await?;
+            for document in &page.documents {
+                let wrap = Wrap::decode(&document.value).filter(|wrap| wrap.epoch == FIRST_EPOCH);
+                let Some(dek) = wrap.and_then(|wrap| Candidate::unwrap(&wrap, &self.project, self.identity)) else {
+                    continue;
+                };
+                let in_place = self.place(&dek)? == document.key;
+                if in_place && dek.open_capability(&self.project, me, sealed)? == Some(Capability::Authorise) {
+                    return Ok(dek);
+                }
+            }
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => break,
             }
         }
-        if raced {
-            return Err(KeyringError::Conflict("the first data key".to_owned()));
-        }
-        let reason =
-            "its copy was replaced before the project was complete; create the project again in an empty database";
+        let reason = "its copy was lost before the project was complete; create the project again in an empty database";
         Err(KeyringError::NoDataKey { epoch: FIRST_EPOCH, reason })
     }
 
-    /// Makes sure that this data key, and no other, is wrapped to this machine; returns the one that was replaced.
-    async fn keep_wrap(&self, dek: &Candidate) -> Result<Option<Candidate>> {
-        let key = wrap_key(self.identity.fingerprint(), FIRST_EPOCH)?;
-        for _ in 0..MAX_ATTEMPTS {
-            let found = self.trust.get(WRAPS, &key).await?;
-            let wrapped = found.as_ref().and_then(|document| self.unwrap(&document.value));
-            if wrapped.as_ref().is_some_and(|wrapped| wrapped.is(dek)) {
-                return Ok(None);
-            }
-            let expected = found.map_or(Expected::Absent, |document| Expected::Revision(document.revision));
-            let wrap = dek.wrap(&self.project, self.identity.public())?;
-            match self.trust.put(WRAPS, &key, &wrap.encode(), expected).await {
-                Ok(_) => return Ok(wrapped),
-                Err(error) if error.kind() == ErrorKind::Conflict => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(KeyringError::Conflict("the first data key".to_owned()))
-    }
-
-    fn unwrap(&self, stored: &[u8]) -> Option<Candidate> {
-        let wrap = Wrap::decode(stored).filter(|wrap| wrap.epoch == FIRST_EPOCH)?;
-        Candidate::unwrap(&wrap, &self.project, self.identity)
+    fn place(&self, dek: &Candidate) -> Result<bulla_backend::DocumentKey> {
+        Ok(wrap_key(self.identity.fingerprint(), FIRST_EPOCH, &dek.commitment(&self.project)?)?)
     }
 
     fn grant(&self, root: &SignedRecord, dek: &Candidate) -> Result<SignedRecord> {

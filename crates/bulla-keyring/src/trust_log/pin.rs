@@ -1,24 +1,36 @@
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use bulla_seal::ProjectId;
 
+use crate::Fingerprint;
 use crate::format::RecordHash;
 
-/// What a machine remembers of a project's trust log: how long it was, and where it ended.
+/// What a machine remembers of a project's trust log: how long it was, where it ended, and who could let others in.
 ///
-/// A log that is shorter than that, or differs below it, is refused. A machine that knows nothing but the project id pins
-/// `TrustPin::from(project)`. The text form is the project, the length and the hash of the last record, separated by spaces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A log that is shorter than that, or differs below it, is refused, unless one of those authorisers has accepted a restore since. A machine
+/// that knows nothing but the project id pins `TrustPin::from(project)`. The text form is the project, the length and the hash of the last
+/// record; behind them, where there are any, the number of the last restore and the fingerprints of the authorisers, all separated by
+/// spaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustPin {
     project: ProjectId,
     length: u64,
     head: RecordHash,
+    restores: u64,
+    authorisers: BTreeSet<Fingerprint>,
 }
 
 impl TrustPin {
-    pub(crate) fn new(project: ProjectId, length: u64, head: RecordHash) -> Self {
-        Self { project, length, head }
+    pub(crate) fn new(
+        project: ProjectId,
+        length: u64,
+        head: RecordHash,
+        restores: u64,
+        authorisers: BTreeSet<Fingerprint>,
+    ) -> Self {
+        Self { project, length, head, restores, authorisers }
     }
 
     /// Returns the project.
@@ -38,24 +50,40 @@ impl TrustPin {
     pub fn head(&self) -> RecordHash {
         self.head
     }
+
+    /// Returns the number of the last restore that an authoriser has accepted, 0 if there was none.
+    #[must_use]
+    pub fn restores(&self) -> u64 {
+        self.restores
+    }
+
+    /// Returns the machines that could let others in.
+    #[must_use]
+    pub fn authorisers(&self) -> &BTreeSet<Fingerprint> {
+        &self.authorisers
+    }
 }
 
 impl From<ProjectId> for TrustPin {
     /// The project id is the hash of the first record.
     fn from(project: ProjectId) -> Self {
-        Self { project, length: 1, head: RecordHash(project.0) }
+        Self::new(project, 1, RecordHash(project.0), 0, BTreeSet::new())
     }
 }
 
 impl fmt::Display for TrustPin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.project, self.length, self.head)
+        write!(f, "{} {} {}", self.project, self.length, self.head)?;
+        if self.restores > 0 || !self.authorisers.is_empty() {
+            write!(f, " {}", self.restores)?;
+        }
+        self.authorisers.iter().try_for_each(|authoriser| write!(f, " {authoriser}"))
     }
 }
 
 /// The text is no pin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a trust pin is a project id, a length and a hash, separated by spaces")]
+#[error("a trust pin is a project id, a length and a hash, and then the authorisers, separated by spaces")]
 pub struct ParseTrustPinError;
 
 impl FromStr for TrustPin {
@@ -63,10 +91,14 @@ impl FromStr for TrustPin {
 
     fn from_str(text: &str) -> Result<Self, ParseTrustPinError> {
         let hash = |text: Option<&str>| text.and_then(|text| text.parse::<RecordHash>().ok()).ok_or(ParseTrustPinError);
+        let number = |text: &str| text.parse::<u64>().map_err(|_| ParseTrustPinError);
         let mut parts = text.split(' ');
         let project = ProjectId(hash(parts.next())?.0);
-        let length = parts.next().and_then(|length| length.parse().ok()).ok_or(ParseTrustPinError)?;
-        let pin = Self { project, length, head: hash(parts.next())? };
+        let length = number(parts.next().ok_or(ParseTrustPinError)?)?;
+        let head = hash(parts.next())?;
+        let restores = parts.next().map_or(Ok(0), number)?;
+        let authorisers = parts.map(|part| part.parse().map_err(|_| ParseTrustPinError)).collect::<Result<_, _>>()?;
+        let pin = Self { project, length, head, restores, authorisers };
         // What is not written as we write it is refused, and so is a log of no records.
         if length > 0 && pin.to_string() == text { Ok(pin) } else { Err(ParseTrustPinError) }
     }
@@ -78,11 +110,29 @@ mod tests {
 
     #[test]
     fn the_text_form_round_trips() {
-        let pin = TrustPin::new(ProjectId([1; 32]), 7, RecordHash([2; 32]));
-        assert_eq!(pin.to_string().parse(), Ok(pin));
         let project = ProjectId([1; 32]);
-        for text in ["", "7", &format!("{project} 0 {project}"), &format!("{project} 01 {project}"), &format!("{pin} ")]
-        {
+        let authorisers = BTreeSet::from([Fingerprint([3; 32]), Fingerprint([4; 32])]);
+        let bare = TrustPin::new(project, 7, RecordHash([2; 32]), 0, BTreeSet::new());
+        for pin in [
+            bare.clone(),
+            TrustPin { restores: 2, ..bare.clone() },
+            TrustPin { authorisers: authorisers.clone(), ..bare.clone() },
+            TrustPin { authorisers, restores: 3, ..bare.clone() },
+        ] {
+            assert_eq!(pin.to_string().parse(), Ok(pin));
+        }
+        let (three, four) = (Fingerprint([3; 32]), Fingerprint([4; 32]));
+        for text in [
+            "",
+            "7",
+            &format!("{project} 0 {project}"),
+            &format!("{project} 01 {project}"),
+            &format!("{bare} "),
+            &format!("{bare} 0"),
+            &format!("{bare} {three}"),
+            &format!("{bare} 0 {four} {three}"),
+            &format!("{bare} 0 {three} {three}"),
+        ] {
             assert_eq!(text.parse::<TrustPin>(), Err(ParseTrustPinError), "{text}");
         }
     }

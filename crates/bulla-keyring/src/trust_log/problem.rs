@@ -51,15 +51,27 @@ pub enum Problem {
     /// An epoch that does not follow the one before it, or a grant under an epoch that never was.
     #[error("names an epoch that does not follow from the log")]
     Epoch,
-    /// The wrapped data key is not the one that the epoch record commits to.
-    #[error("commits to another data key than the one wrapped to this machine")]
-    Commitment,
     /// The capability was made for another machine, or under another data key.
     #[error("carries a capability that does not open for its machine")]
     Capability,
     /// The machine, or one of its name, was let in already.
     #[error("lets in a machine, or a friendly name, that was let in already")]
     Duplicate,
+    /// There is nobody to put out.
+    #[error("puts out a machine that is not let in")]
+    NotIn,
+    /// Nobody could let others in any more.
+    #[error("leaves the project without a machine that may authorise")]
+    LastAuthoriser,
+    /// A restore that was accepted before, or one out of order.
+    #[error("does not count restores further than the log before it")]
+    Restore,
+    /// An approval of nothing, or by the same machine that asks.
+    #[error("approves a record that does not wait for this machine's approval")]
+    Approval,
+    /// The floor of a key only rises.
+    #[error("does not raise the floor of its key")]
+    Floor,
     /// A bound was passed.
     #[error("is one more than a trust log may have")]
     TooMany,

@@ -1,6 +1,6 @@
 //! Attacks on the trust log, each refused with its message.
 
-use std::collections::BTreeMap;
+mod model;
 
 use bulla_backend::Timestamp;
 use bulla_seal::ProjectId;
@@ -21,7 +21,10 @@ struct Scene {
 
 impl Scene {
     fn begin() -> Self {
-        let founder = Identity::generate().unwrap();
+        Self::begin_as(Identity::generate().unwrap())
+    }
+
+    fn begin_as(founder: Identity) -> Self {
         let none = ProjectId(RecordHash::NONE.0);
         let mut scene = Self { founder, project: none, log: Vec::new(), deks: Vec::new(), wraps: Vec::new() };
         let root = scene.root();
@@ -39,6 +42,10 @@ impl Scene {
     fn root(&self) -> SignedRecord {
         let act = Act::Root { author: self.founder.public().clone(), nonce: [7; 32] };
         self.at(0, RecordHash::NONE, ProjectId([0; 32]), act, &self.founder)
+    }
+
+    fn dek(&self, epoch: u64) -> &Candidate {
+        &self.deks[usize::try_from(epoch).unwrap() - 1]
     }
 
     fn head(&self) -> RecordHash {
@@ -78,12 +85,12 @@ impl Scene {
     fn let_in_to_epoch(&mut self, at: usize, machines: &[&Identity]) {
         let founder = self.founder.public().clone();
         for machine in machines.iter().map(|machine| machine.public()).chain([&founder]) {
-            self.wraps.push(self.deks[at].wrap(&self.project, machine).unwrap());
+            self.wraps.push(self.deks[at].wrap_to(&self.project, machine).unwrap());
         }
     }
 
     fn pin(&self) -> TrustPin {
-        TrustPin::new(self.project, self.log.len() as u64, self.head())
+        self.verify_as(&self.founder).unwrap().pin
     }
 
     fn stored(&self) -> Vec<Vec<u8>> {
@@ -95,14 +102,20 @@ impl Scene {
     }
 
     fn verify(&self, stored: &[Vec<u8>], machine: &Identity, pin: impl Into<TrustPin>) -> Result<Trusted> {
-        let unwrapped = |wrap: &Wrap| Candidate::unwrap(wrap, &self.project, machine).ok_or("it does not open");
-        let held = self.wraps.iter().filter(|wrap| wrap.machine == machine.fingerprint());
-        let candidates: BTreeMap<_, _> = held.map(|wrap| (wrap.epoch, unwrapped(wrap))).collect();
-        let mut verifier = Verifier::new(pin.into(), candidates);
-        for record in stored {
-            verifier.record(record)?;
+        let mut verifier = self.verifier(machine, pin);
+        stored.iter().try_for_each(|record| verifier.record(record))?;
+        verifier.snapshot(machine.fingerprint())
+    }
+
+    /// A verifier that has found the machine's copies of the data keys.
+    fn verifier(&self, machine: &Identity, pin: impl Into<TrustPin>) -> Verifier {
+        let mut verifier = Verifier::new(pin.into());
+        for wrap in self.wraps.iter().filter(|wrap| wrap.machine == machine.fingerprint()) {
+            let commitment = self.dek(wrap.epoch).commitment(&self.project).unwrap();
+            let found = Candidate::unwrap(wrap, &self.project, machine).ok_or("it does not open");
+            verifier.offer((wrap.epoch, commitment), found).unwrap();
         }
-        verifier.finish(machine.fingerprint())
+        verifier
     }
 
     /// Says what is wrong once this record is appended.
@@ -146,7 +159,8 @@ fn a_whole_log_lets_each_machine_in() {
         [(&scene.founder, Capability::Authorise), (&second, Capability::Authorise), (&user, Capability::Use)]
     {
         let trust = scene.verify_as(machine).unwrap();
-        assert_eq!(trust.pin, scene.pin());
+        assert_eq!((trust.pin.length(), trust.pin.head()), (scene.log.len() as u64, scene.head()));
+        assert_eq!(*trust.pin.authorisers(), [scene.founder.fingerprint(), second.fingerprint()].into());
         assert_eq!(trust.machines.len(), 3);
         assert_eq!(trust.machines[&machine.fingerprint()].capability, Some(capability));
         assert_eq!(trust.deks.current(), 2);
@@ -178,7 +192,7 @@ fn a_truncated_log_is_refused() {
     let stored = scene.stored();
     let full = scene.pin();
     for kept in 0..stored.len() {
-        let pinned = describe(scene.verify(&stored[..kept], &scene.founder, full));
+        let pinned = describe(scene.verify(&stored[..kept], &scene.founder, full.clone()));
         let expected = KeyringError::Rollback { pinned: full.length(), found: kept as u64 }.to_string();
         assert_eq!(pinned, expected, "{kept} records kept");
     }
@@ -292,10 +306,11 @@ fn a_capability_does_not_move_to_another_machine() {
 fn a_data_key_of_the_database_writer_is_refused() {
     let (mut scene, _, user) = three_machines();
     let own = Candidate::draw(1).unwrap();
-    let wrap = own.wrap(&scene.project, user.public()).unwrap();
+    let wrap = own.wrap_to(&scene.project, user.public()).unwrap();
     scene.wraps.retain(|wrap| wrap.machine != user.fingerprint());
     scene.wraps.push(wrap);
-    assert_eq!(describe(scene.verify_as(&user)), refused(2, Problem::Commitment));
+    let reason = "its copy holds another data key than the log commits to";
+    assert_eq!(describe(scene.verify_as(&user)), KeyringError::NoDataKey { epoch: 1, reason }.to_string());
 
     let stranger = Identity::generate().unwrap();
     let (scene, ..) = three_machines();
@@ -353,7 +368,7 @@ fn a_machine_without_a_grant_gets_no_data_key() {
     let (mut scene, ..) = three_machines();
     let outsider = Identity::generate().unwrap();
     // Somebody who may not has wrapped the data key to it.
-    let wrap = scene.deks[0].wrap(&scene.project, outsider.public()).unwrap();
+    let wrap = scene.deks[0].wrap_to(&scene.project, outsider.public()).unwrap();
     scene.wraps.push(wrap);
     assert_eq!(describe(scene.verify_as(&outsider)), KeyringError::NoGrant(outsider.fingerprint()).to_string());
 }

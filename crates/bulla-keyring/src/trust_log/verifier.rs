@@ -1,85 +1,22 @@
 //! Verification of the trust log: a state machine over stored records, without I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::sync::Arc;
 
-use bulla_backend::Timestamp;
+use bulla_backend::DocumentKey;
 use bulla_seal::{ProjectId, VerifyingKey};
 
-use super::{Problem, TrustPin};
-use crate::dek::{Candidate, Committed, Deks};
+use super::data_keys::{DataKeys, EpochKey};
+use super::members::{Admission, Grant, Members, Waiting, Wish, leaving};
+use super::{Capability, Machine, Membership, Pending, PendingAct, Problem, TrustPin};
+use crate::dek::{Candidate, Deks};
 use crate::format::{Act, Record, RecordHash, SignedRecord, Unreadable};
-use crate::{Fingerprint, KeyringError, MachineName, PublicIdentity, Result};
+use crate::{Fingerprint, Identity, KeyName, KeyringError, MachineName, PublicIdentity, Result};
 
 /// Most records of a trust log.
 pub(crate) const MAX_RECORDS: u64 = 1 << 20;
-/// Most machines of a project.
-const MAX_MACHINES: usize = 10_000;
 
-/// What a machine may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Capability {
-    /// Use the project.
-    Use,
-    /// Use the project and let others in.
-    Authorise,
-    /// As [`Capability::Authorise`], kept for the day when no machine is left.
-    Recovery,
-}
-
-impl Capability {
-    /// Says whether it lets others in.
-    #[must_use]
-    pub const fn may_authorise(self) -> bool {
-        matches!(self, Self::Authorise | Self::Recovery)
-    }
-
-    pub(crate) const fn number(self) -> u32 {
-        match self {
-            Self::Use => 1,
-            Self::Authorise => 2,
-            Self::Recovery => 3,
-        }
-    }
-
-    pub(crate) const fn from_number(number: u32) -> Option<Self> {
-        match number {
-            1 => Some(Self::Use),
-            2 => Some(Self::Authorise),
-            3 => Some(Self::Recovery),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Capability {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Use => "use",
-            Self::Authorise => "authorise",
-            Self::Recovery => "recovery",
-        })
-    }
-}
-
-/// A machine that was let in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Machine {
-    /// Its friendly name.
-    pub name: MachineName,
-    /// Its public keys.
-    pub public: PublicIdentity,
-    /// What it may do; `None` if that cannot be read.
-    pub capability: Option<Capability>,
-    /// When it was let in, as its authoriser says.
-    pub granted: Timestamp,
-    /// The authoriser.
-    pub granted_by: Fingerprint,
-}
-
-/// Proof that the verified log lets this machine in. Only [`Verifier::finish`] makes one.
+/// Proof that the verified log lets this machine in. Only [`Verifier::snapshot`] makes one.
 pub(crate) struct Granted(());
 
 /// What a verified log says.
@@ -88,54 +25,139 @@ pub(crate) struct Trusted {
     pub(crate) pin: TrustPin,
     pub(crate) machines: BTreeMap<Fingerprint, Machine>,
     pub(crate) deks: Deks,
+    /// The record of the current epoch.
+    pub(crate) epoch_record: RecordHash,
+    /// Serial numbers below which descriptions of keys are void.
+    pub(crate) floors: BTreeMap<KeyName, u64>,
+    /// What waits for a second authoriser.
+    pub(crate) pending: Vec<Pending>,
+    two_person: bool,
+    epoch_owed: bool,
 }
 
-/// Walks a trust log from its root. Hand it every record in order, then [`Verifier::finish`].
-#[derive(Debug)]
+impl Trusted {
+    /// Says whether a machine lets others in.
+    pub(crate) fn may_authorise(&self, machine: Fingerprint) -> bool {
+        let found = self.machines.get(&machine).and_then(|machine| machine.capability);
+        found.is_some_and(Capability::may_authorise)
+    }
+
+    /// Requires that a machine lets others in.
+    pub(crate) fn require_authoriser(&self, machine: Fingerprint) -> Result<()> {
+        if self.may_authorise(machine) { Ok(()) } else { Err(KeyringError::NotAuthorised(machine)) }
+    }
+
+    /// Says whether what this machine grants waits for a second authoriser.
+    pub(crate) fn needs_approval(&self, author: Fingerprint) -> bool {
+        let recovery = |machine: &Machine| machine.capability == Some(Capability::Recovery);
+        self.two_person && !self.machines.get(&author).is_some_and(recovery)
+    }
+
+    /// Says whether grants and policies need two authorisers.
+    pub(crate) fn two_person(&self) -> bool {
+        self.two_person
+    }
+
+    /// Says whether a machine was put out with the word that a new epoch follows, and none has.
+    pub(crate) fn epoch_owed(&self) -> bool {
+        self.epoch_owed
+    }
+
+    /// Returns whom a revocation puts out.
+    pub(crate) fn leaving(&self, subject: Fingerprint, cascade: bool, author: Fingerprint) -> BTreeSet<Fingerprint> {
+        let let_in_by = self.machines.iter().map(|(fingerprint, machine)| (*fingerprint, machine.granted_by));
+        leaving(let_in_by, subject, cascade, author)
+    }
+}
+
+/// Walks a trust log from its root, as far as records are handed to it. What it refuses leaves it as it was.
+#[derive(Debug, Clone)]
 pub(crate) struct Verifier {
+    /// What the machine knew before the walk.
     pin: TrustPin,
-    /// What this machine's wraps held, by epoch, or why one could not be used.
-    candidates: BTreeMap<u64, std::result::Result<Candidate, &'static str>>,
-    committed: BTreeMap<u64, Committed>,
+    /// Whether an authoriser of the pin has accepted a restore that voids it.
+    pin_is_void: bool,
     length: u64,
     head: RecordHash,
     root: Option<(Fingerprint, VerifyingKey)>,
-    /// The record of each epoch; epoch 1 comes first.
-    epochs: Vec<RecordHash>,
-    grants: BTreeMap<Fingerprint, Grant>,
-    names: BTreeSet<MachineName>,
-}
-
-#[derive(Debug)]
-struct Grant {
-    position: u64,
-    author: Fingerprint,
-    time: Timestamp,
-    name: MachineName,
-    public: PublicIdentity,
-    epoch: u64,
-    sealed: Vec<u8>,
+    keys: DataKeys,
+    members: Members,
+    floors: BTreeMap<KeyName, u64>,
+    restores: u64,
+    two_person: bool,
+    epoch_owed: bool,
 }
 
 impl Verifier {
     /// Starts at the root.
-    pub(crate) fn new(pin: TrustPin, candidates: BTreeMap<u64, std::result::Result<Candidate, &'static str>>) -> Self {
+    pub(crate) fn new(pin: TrustPin) -> Self {
         Self {
             pin,
-            candidates,
-            committed: BTreeMap::new(),
+            pin_is_void: false,
             length: 0,
             head: RecordHash::NONE,
             root: None,
-            epochs: Vec::new(),
-            grants: BTreeMap::new(),
-            names: BTreeSet::new(),
+            keys: DataKeys::default(),
+            members: Members::default(),
+            floors: BTreeMap::new(),
+            restores: 0,
+            two_person: false,
+            epoch_owed: false,
         }
     }
 
     /// Returns the position of the record that comes next.
     pub(crate) fn position(&self) -> u64 {
         self.length
+    }
+
+    /// Returns the hash of the last record.
+    pub(crate) fn head(&self) -> RecordHash {
+        self.head
+    }
+
+    /// Returns the data keys that are not held: those of the log, and those that these stored records would begin epochs with.
+    pub(crate) fn wanted<'a>(&self, behind: impl Iterator<Item = &'a [u8]>) -> BTreeSet<EpochKey> {
+        let announced = behind.filter_map(SignedRecord::decode).filter_map(|signed| match signed.record().act {
+            Act::Epoch { epoch, commitment, .. } => Some((epoch, commitment)),
+            _ => None,
+        });
+        self.keys.missing().chain(announced.filter(|key| !self.keys.holds(key))).collect()
+    }
+
+    /// Takes what this machine's copy of a data key held, or why there is nothing.
+    pub(crate) fn offer(&mut self, key: EpochKey, found: std::result::Result<Candidate, &'static str>) -> Result<()> {
+        self.keys.offer(&self.pin.project(), key, found)
+    }
+
+    /// Forgets the data keys that were offered and that no record of the log commits to.
+    pub(crate) fn forget_strays(&mut self) {
+        self.keys.forget_strays();
+    }
+
+    /// Says whether it holds no data key of the log.
+    pub(crate) fn holds_nothing(&self) -> bool {
+        self.keys.committed().next().is_none()
+    }
+
+    /// Says whether a machine was let in once and is no more.
+    pub(crate) fn was_put_out(&self, machine: Fingerprint) -> bool {
+        self.members.was_put_out(machine)
+    }
+
+    /// Says whether a machine was put out at some time, be it in again or not.
+    pub(crate) fn was_in_before(&self, machine: Fingerprint) -> bool {
+        self.members.past().iter().any(|(admission, _)| admission.grant.subject == machine)
+    }
+
+    /// Takes a document of the log: the next record, or one that was taken before.
+    pub(crate) fn document(&mut self, key: &DocumentKey, stored: &[u8]) -> Result<()> {
+        let position = key.as_bytes().try_into().map(u64::from_be_bytes);
+        match position.map_err(|_| Problem::Foreign.at(self.length))? {
+            position if position < self.length => Ok(()),
+            position if position == self.length => self.record(stored),
+            _ => Err(Problem::Missing.at(self.length).into()),
+        }
     }
 
     /// Verifies the next record.
@@ -161,32 +183,108 @@ impl Verifier {
         Ok(())
     }
 
-    /// Ends the walk: the log must be as long as what was pinned, have begun an epoch, and let this machine in.
-    pub(crate) fn finish(self, machine: Fingerprint) -> Result<Trusted> {
-        if self.length < self.pin.length() {
-            return Err(KeyringError::Rollback { pinned: self.pin.length(), found: self.length });
-        }
-        if self.epochs.is_empty() {
+    /// Signs the record that comes next, if it is one that this log takes.
+    pub(crate) fn next(&self, act: Act, author: &Identity, time: bulla_backend::Timestamp) -> Result<SignedRecord> {
+        let (position, previous, project) = (self.length, self.head, self.pin.project());
+        let record = Record { position, previous, project, author: author.fingerprint(), time, act };
+        let signed = record.sign(author.signing())?;
+        // Nobody could read a log any more that has one record that it does not take.
+        self.clone().record(&signed.encode())?;
+        Ok(signed)
+    }
+
+    /// Returns what the log says so far to a machine that it lets in. The log must be as long as what was pinned, and have begun an
+    /// epoch.
+    pub(crate) fn snapshot(&self, machine: Fingerprint) -> Result<Trusted> {
+        self.check_pin()?;
+        if self.keys.current() == 0 {
             return Err(Problem::Unfinished.at(self.length).into());
         }
-        let grant = self.grants.get(&machine).ok_or(KeyringError::NoGrant(machine))?;
-        self.capability(machine, grant)?;
+        let Some(own) = self.members.standing().get(&machine) else {
+            let refusal = if self.was_put_out(machine) { KeyringError::Revoked } else { KeyringError::NoGrant };
+            return Err(refusal(machine));
+        };
+        self.capability(&own.grant)?;
         let granted = Granted(());
-        let current = self.epochs.len() as u64;
-        let machines = self.grants.iter().map(|(fingerprint, grant)| {
-            let machine = Machine {
+        let current = self.keys.current();
+        let deks = Deks::release(self.keys.committed(), current, &granted);
+        let machines = self.members.standing().iter().map(|(fingerprint, found)| (*fingerprint, self.describe(found)));
+        Ok(Trusted {
+            pin: self.pinned(),
+            machines: machines.collect(),
+            deks: deks.ok_or_else(|| self.keys.not_held(current))?,
+            epoch_record: self.keys.newest_record(),
+            floors: self.floors.clone(),
+            pending: self
+                .members
+                .waiting()
+                .iter()
+                .map(|(position, found)| self.describe_waiting(*position, found))
+                .collect(),
+            two_person: self.two_person,
+            epoch_owed: self.epoch_owed,
+        })
+    }
+
+    /// Says whether a snapshot would say the same as this one.
+    pub(crate) fn agrees(&self, trusted: &Trusted) -> bool {
+        let held = self.keys.committed().count();
+        (self.length, self.head) == (trusted.pin.length(), trusted.pin.head()) && held == trusted.deks.all().len()
+    }
+
+    /// Returns every time that a machine was let in, in the order of the log.
+    pub(crate) fn history(&self) -> Vec<Membership> {
+        let gone = self.members.past().iter().map(|(admission, put_out)| (admission, Some(*put_out)));
+        let standing = self.members.standing().values().map(|admission| (admission, None));
+        let membership = |(admission, put_out): (&Admission, _)| Membership {
+            fingerprint: admission.grant.subject,
+            machine: self.describe(admission),
+            put_out,
+        };
+        let mut history: Vec<_> = gone.chain(standing).map(membership).collect();
+        history.sort_by_key(|membership| membership.machine.position);
+        history
+    }
+
+    /// Requires that the log is what the machine knew before, and perhaps more, or that the pin is void.
+    pub(crate) fn check_pin(&self) -> Result<()> {
+        if self.length < self.pin.length() && !self.pin_is_void {
+            return Err(KeyringError::Rollback { pinned: self.pin.length(), found: self.length });
+        }
+        Ok(())
+    }
+
+    /// Returns the pin of the log as it is.
+    pub(crate) fn pinned(&self) -> TrustPin {
+        let may_authorise = |found: &Admission| self.capability(&found.grant).is_ok_and(Capability::may_authorise);
+        let authorisers = self.members.standing().iter().filter(|(_, found)| may_authorise(found));
+        let authorisers = authorisers.map(|(fingerprint, _)| *fingerprint).collect();
+        TrustPin::new(self.pin.project(), self.length, self.head, self.restores, authorisers)
+    }
+
+    fn describe(&self, admission: &Admission) -> Machine {
+        let grant = &admission.grant;
+        Machine {
+            name: grant.name.clone(),
+            public: grant.public.clone(),
+            capability: self.capability(grant).ok(),
+            granted: grant.time,
+            granted_by: grant.author,
+            approved_by: admission.approved_by,
+            position: grant.position,
+        }
+    }
+
+    fn describe_waiting(&self, position: u64, waiting: &Waiting) -> Pending {
+        let act = match &waiting.wish {
+            Wish::Grant(grant) => PendingAct::Grant {
                 name: grant.name.clone(),
                 public: grant.public.clone(),
-                capability: self.capability(*fingerprint, grant).ok(),
-                granted: grant.time,
-                granted_by: grant.author,
-            };
-            (*fingerprint, machine)
-        });
-        let machines = machines.collect();
-        let missing = self.missing(current);
-        let deks = Deks::release(self.committed, current, &granted).ok_or(missing)?;
-        Ok(Trusted { pin: TrustPin::new(self.pin.project(), self.length, self.head), machines, deks })
+                capability: self.capability(grant).ok(),
+            },
+            Wish::Policy(two_person) => PendingAct::Policy { two_person: *two_person },
+        };
+        Pending { position, time: waiting.time, by: waiting.author, act }
     }
 
     fn check_place(&self, record: &Record, hash: RecordHash) -> Result<()> {
@@ -208,17 +306,26 @@ impl Verifier {
         } else if record.project != pinned {
             return Err(Problem::Project.at(position).into());
         }
-        if position + 1 == self.pin.length() && hash != self.pin.head() {
+        let at_pin = position + 1 == self.pin.length() && hash != self.pin.head();
+        if at_pin && !self.pin_is_void && !self.voids_pin(record) {
             return Err(KeyringError::Rollback { pinned: self.pin.length(), found: position });
         }
         Ok(())
+    }
+
+    /// Says whether a record, if its author has authority, accepts a restore that this machine has not seen, on the word of somebody whom
+    /// it trusted. Without the former, an older acceptance could be played back; without the latter, one who was put out could undo that.
+    fn voids_pin(&self, record: &Record) -> bool {
+        matches!(record.act, Act::Restore { number } if number > self.pin.restores())
+            && record.position < self.pin.length()
+            && self.pin.authorisers().contains(&record.author)
     }
 
     fn author_key(&self, record: &Record) -> Option<VerifyingKey> {
         match (&record.act, self.root) {
             (Act::Root { author, .. }, None) => (author.fingerprint() == record.author).then(|| author.signing()),
             (_, Some((root, key))) if record.author == root => Some(key),
-            _ => self.grants.get(&record.author).map(|grant| grant.public.signing()),
+            _ => self.members.signer(record.author),
         }
     }
 
@@ -233,94 +340,131 @@ impl Verifier {
             (1, Act::Grant { machine, subject, epoch: 1, capability })
                 if subject.fingerprint() == record.author && self.is_root(record.author) =>
             {
-                self.grant(record, machine, subject, 1, capability)
+                let grant = grant(record, machine, subject, 1, capability);
+                self.members
+                    .enter(Admission { grant, approved_by: None })
+                    .map_err(|problem| problem.at(position).into())
             }
             (2, Act::Epoch { epoch: 1, commitment, previous: RecordHash::NONE }) if self.is_root(record.author) => {
-                self.epoch(1, commitment, hash)?;
-                self.check_authority(record.author)
-            }
-            (3.., Act::Grant { machine, subject, epoch, capability }) => {
-                self.check_authority(record.author)?;
-                if *epoch == 0 || *epoch > self.epochs.len() as u64 {
-                    return Err(Problem::Epoch.at(position).into());
+                self.keys.begin(1, *commitment, RecordHash::NONE, hash).map_err(|problem| problem.at(position))?;
+                let authority = self.authority(record.author);
+                if authority.is_err() {
+                    self.keys.take_back();
                 }
-                self.grant(record, machine, subject, *epoch, capability)
+                authority.map(drop)
             }
-            (3.., Act::Epoch { epoch, commitment, previous }) => {
-                self.check_authority(record.author)?;
-                if *epoch != self.epochs.len() as u64 + 1 || self.epochs.last() != Some(previous) {
-                    return Err(Problem::Epoch.at(position).into());
-                }
-                self.epoch(*epoch, commitment, hash)
+            (3.., Act::Root { .. }) | (..3, _) => Err(Problem::Beginning.at(position).into()),
+            (3.., act) => {
+                let capability = self.authority(record.author)?;
+                self.act(record, act, hash, capability)
             }
-            _ => Err(Problem::Beginning.at(position).into()),
         }
+    }
+
+    /// Applies a record whose author has authority.
+    fn act(&mut self, record: &Record, act: &Act, hash: RecordHash, capability: Capability) -> Result<()> {
+        let position = self.length;
+        let waits = self.two_person && capability != Capability::Recovery;
+        let (author, time) = (record.author, record.time);
+        let done = match act {
+            Act::Root { .. } => Err(Problem::Beginning),
+            Act::Grant { epoch, .. } if *epoch == 0 || *epoch > self.keys.current() => Err(Problem::Epoch),
+            Act::Grant { machine, subject, epoch, capability } => {
+                let grant = grant(record, machine, subject, *epoch, capability);
+                if waits {
+                    self.members.wait(position, Waiting { author, time, wish: Wish::Grant(grant) })
+                } else {
+                    self.members.enter(Admission { grant, approved_by: None })
+                }
+            }
+            Act::Epoch { epoch, commitment, previous } => {
+                let begun = self.keys.begin(*epoch, *commitment, *previous, hash);
+                self.epoch_owed &= begun.is_err();
+                begun
+            }
+            Act::Revocation { machine, cascade, rotate } => return self.revoke(record, *machine, *cascade, *rotate),
+            Act::Restore { number } if *number <= self.restores => Err(Problem::Restore),
+            Act::Restore { number } => {
+                self.pin_is_void |= self.voids_pin(record);
+                self.restores = *number;
+                Ok(())
+            }
+            Act::Approval { position } => self.members.approve(*position, author).map(|policy| {
+                self.two_person = policy.unwrap_or(self.two_person);
+            }),
+            Act::Policy { two_person } if waits => {
+                self.members.wait(position, Waiting { author, time, wish: Wish::Policy(*two_person) })
+            }
+            Act::Policy { two_person } => {
+                self.two_person = *two_person;
+                Ok(())
+            }
+            Act::Floor { key, serial } if self.floors.get(key).is_some_and(|floor| floor >= serial) => {
+                Err(Problem::Floor)
+            }
+            Act::Floor { key, serial } => {
+                self.floors.insert(key.clone(), *serial);
+                Ok(())
+            }
+        };
+        done.map_err(|problem| problem.at(position).into())
+    }
+
+    fn revoke(&mut self, record: &Record, subject: Fingerprint, cascade: bool, rotate: bool) -> Result<()> {
+        let leaving = self.members.leaving(subject, cascade, record.author);
+        if leaving.is_empty() && !self.members.waits(subject) {
+            return Err(Problem::NotIn.at(self.length).into());
+        }
+        self.check_somebody_stays(&leaving)?;
+        self.members.leave(subject, &leaving, record);
+        self.epoch_owed |= rotate;
+        Ok(())
+    }
+
+    /// Requires that a machine stays that may authorise; one for recovery, which lies in a drawer, does not count.
+    fn check_somebody_stays(&self, leaving: &BTreeSet<Fingerprint>) -> Result<()> {
+        let mut unknown = None;
+        for (fingerprint, found) in self.members.standing() {
+            if leaving.contains(fingerprint) {
+                continue;
+            }
+            match self.capability(&found.grant) {
+                Ok(Capability::Authorise) => return Ok(()),
+                Err(error @ KeyringError::NoDataKey { .. }) => unknown = Some(error),
+                _ => {}
+            }
+        }
+        // What is not known now may be an authoriser; the log is not refused for it.
+        Err(unknown.unwrap_or_else(|| Problem::LastAuthoriser.at(self.length).into()))
     }
 
     fn is_root(&self, author: Fingerprint) -> bool {
         self.root.is_some_and(|(root, _)| root == author)
     }
 
-    fn grant(
-        &mut self,
-        record: &Record,
-        name: &MachineName,
-        public: &PublicIdentity,
-        epoch: u64,
-        sealed: &[u8],
-    ) -> Result<()> {
-        let position = self.length;
-        let subject = public.fingerprint();
-        if self.grants.contains_key(&subject) || !self.names.insert(name.clone()) {
-            return Err(Problem::Duplicate.at(position).into());
-        }
-        if self.grants.len() >= MAX_MACHINES {
-            return Err(Problem::TooMany.at(position).into());
-        }
-        let grant = Grant {
-            position,
-            author: record.author,
-            time: record.time,
-            name: name.clone(),
-            public: public.clone(),
-            epoch,
-            sealed: sealed.to_vec(),
-        };
-        self.grants.insert(subject, grant);
-        Ok(())
+    /// Returns by what capability the author of the record at hand is an authoriser at this position.
+    fn authority(&self, author: Fingerprint) -> Result<Capability> {
+        let standing = self.members.standing().get(&author);
+        let admission = standing.ok_or_else(|| Problem::Authority.at(self.length))?;
+        let capability = self.capability(&admission.grant)?;
+        if capability.may_authorise() { Ok(capability) } else { Err(Problem::Authority.at(self.length).into()) }
     }
 
-    fn epoch(&mut self, epoch: u64, commitment: &[u8; 32], hash: RecordHash) -> Result<()> {
-        if let Some(Ok(candidate)) = self.candidates.remove(&epoch) {
-            let committed = candidate.check(&self.pin.project(), commitment)?;
-            let committed = committed.ok_or_else(|| Problem::Commitment.at(self.length))?;
-            self.committed.insert(epoch, committed);
-        }
-        self.epochs.push(hash);
-        Ok(())
+    fn capability(&self, grant: &Grant) -> Result<Capability> {
+        self.keys.capability(&self.pin.project(), grant)
     }
+}
 
-    /// Requires that the author of the record at hand is an authoriser at this position.
-    fn check_authority(&self, author: Fingerprint) -> Result<()> {
-        let grant = self.grants.get(&author).ok_or_else(|| Problem::Authority.at(self.length))?;
-        if self.capability(author, grant)?.may_authorise() {
-            Ok(())
-        } else {
-            Err(Problem::Authority.at(self.length).into())
-        }
-    }
-
-    fn capability(&self, subject: Fingerprint, grant: &Grant) -> Result<Capability> {
-        let committed = self.committed.get(&grant.epoch).ok_or_else(|| self.missing(grant.epoch))?;
-        let capability = committed.open_capability(&self.pin.project(), subject, &grant.sealed);
-        capability.ok_or_else(|| Problem::Capability.at(grant.position).into())
-    }
-
-    fn missing(&self, epoch: u64) -> KeyringError {
-        let reason = match self.candidates.get(&epoch) {
-            Some(Err(reason)) => reason,
-            _ => "no copy is wrapped to it",
-        };
-        KeyringError::NoDataKey { epoch, reason }
-    }
+fn grant(record: &Record, name: &MachineName, public: &PublicIdentity, epoch: u64, sealed: &[u8]) -> Arc<Grant> {
+    Arc::new(Grant {
+        position: record.position,
+        author: record.author,
+        time: record.time,
+        name: name.clone(),
+        subject: public.fingerprint(),
+        public: public.clone(),
+        epoch,
+        sealed: sealed.to_vec(),
+        opened: std::sync::OnceLock::new(),
+    })
 }

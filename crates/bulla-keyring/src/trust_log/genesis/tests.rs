@@ -32,18 +32,16 @@ impl Hostile {
     async fn plant(&self) {
         let root = stored(&self.documents, 0).await.unwrap().unwrap();
         let project = ProjectId(SignedRecord::decode(&root).unwrap().hash().0);
-        let wrap = self.dek.wrap(&project, self.founder.public()).unwrap();
-        put(&self.documents, WRAPS, &wrap_key(self.founder.fingerprint(), FIRST_EPOCH).unwrap(), &wrap.encode()).await;
+        let wrap = self.dek.wrap_to(&project, self.founder.public()).unwrap();
+        let place = wrap_key(self.founder.fingerprint(), FIRST_EPOCH, &self.dek.commitment(&project).unwrap()).unwrap();
+        put(&self.documents, WRAPS, &place, &wrap.encode()).await;
     }
 
-    /// Says whether the founder's copy, and the commitment of the log, are those of the hostile data key.
-    async fn has_won(&self, project: ProjectId) -> (bool, bool) {
+    /// Says whether the log commits to the hostile data key.
+    async fn has_won(&self, project: ProjectId) -> bool {
         let epoch = SignedRecord::decode(&stored(&self.documents, 2).await.unwrap().unwrap()).unwrap();
         let Act::Epoch { commitment, .. } = epoch.record().act else { unreachable!() };
-        let key = wrap_key(self.founder.fingerprint(), FIRST_EPOCH).unwrap();
-        let wrap = Wrap::decode(&self.documents.get(WRAPS, &key).await.unwrap().unwrap().value).unwrap();
-        let wrapped = Candidate::unwrap(&wrap, &project, &self.founder).unwrap();
-        (wrapped.is(&self.dek), commitment == self.dek.commitment(&project).unwrap())
+        commitment == self.dek.commitment(&project).unwrap()
     }
 }
 
@@ -122,13 +120,13 @@ async fn interrupted(whole: &MemoryDocuments, records: u64) -> MemoryDocuments {
 }
 
 #[test]
-fn a_wrap_planted_behind_the_root_is_not_adopted() {
+fn a_wrap_planted_while_a_project_is_made_is_not_adopted() {
     pollster::block_on(async {
-        for behind in [0, 1] {
+        for (commits, behind) in [(false, 0), (false, 1), (true, 0)] {
             let founder = Identity::generate().unwrap();
-            let hostile = Hostile::new(&founder, false, behind);
+            let hostile = Hostile::new(&founder, commits, behind);
             let project = begin(&hostile, &founder).await.unwrap();
-            assert_eq!(hostile.has_won(project).await, (false, false), "planted behind record {behind}");
+            assert!(!hostile.has_won(project).await, "planted behind record {behind}");
             let opened =
                 Keyring::open(Arc::new(hostile.documents), Arc::new(founder), project, Arc::new(SystemClock)).await;
             assert_eq!(opened.unwrap().pin().length(), 3, "planted behind record {behind}");
@@ -137,50 +135,38 @@ fn a_wrap_planted_behind_the_root_is_not_adopted() {
 }
 
 #[test]
-fn a_commit_leaves_no_moment_to_plant_a_wrap() {
-    pollster::block_on(async {
-        let founder = Identity::generate().unwrap();
-        let hostile = Hostile::new(&founder, true, 0);
-        let project = begin(&hostile, &founder).await.unwrap();
-        // The copy was replaced afterwards; the log commits to the data key that was drawn here.
-        assert_eq!(hostile.has_won(project).await, (true, false));
-        let opened =
-            Keyring::open(Arc::new(hostile.documents), Arc::new(founder), project, Arc::new(SystemClock)).await;
-        assert_eq!(opened.unwrap_err().to_string(), KeyringError::from(Problem::Commitment.at(2)).to_string());
-    });
-}
-
-#[test]
 fn resuming_goes_on_with_the_data_key_of_the_first_grant_only() {
     pollster::block_on(async {
         let founder = Identity::generate().unwrap();
-        let hostile = Hostile::new(&founder, true, 0);
+        let me = founder.fingerprint();
         let whole = MemoryDocuments::new();
         let project = begin(&whole, &founder).await.unwrap();
-        let key = wrap_key(founder.fingerprint(), FIRST_EPOCH).unwrap();
-        let ours = whole.get(WRAPS, &key).await.unwrap().unwrap().value;
-        let theirs = hostile.dek.wrap(&project, founder.public()).unwrap().encode();
+        let planted = Hostile::new(&founder, true, 0).dek;
+        let place = |dek: &Candidate| wrap_key(me, FIRST_EPOCH, &dek.commitment(&project).unwrap()).unwrap();
+        let theirs = planted.wrap_to(&project, founder.public()).unwrap().encode();
+        let ours = whole.list(WRAPS, &ListQuery::default()).await.unwrap().documents.remove(0);
+        let epoch = stored(&whole, 2).await.unwrap();
 
-        // Without a grant nobody has promised anything: every wrap that is found is replaced.
-        for planted in [&ours, &theirs] {
-            let part = interrupted(&whole, 1).await;
-            put(&part, WRAPS, &key, planted).await;
-            assert_eq!(begin(&part, &founder).await.unwrap(), project);
-            assert_ne!(&part.get(WRAPS, &key).await.unwrap().unwrap().value, planted);
-            let found = Hostile { documents: part, ..Hostile::new(&founder, true, 0) };
-            let found = Hostile {
-                dek: Candidate::unwrap(&Wrap::decode(planted).unwrap(), &project, &founder).unwrap(),
-                ..found
-            };
-            assert_eq!(found.has_won(project).await, (false, false));
-        }
-
-        // With one, its data key is the one.
-        let part = interrupted(&whole, 2).await;
+        // Without a grant nobody has promised anything: neither copy that is found is gone on with.
+        let part = interrupted(&whole, 1).await;
+        put(&part, WRAPS, &place(&planted), &theirs).await;
         assert_eq!(begin(&part, &founder).await.unwrap(), project);
-        assert_eq!(part.get(WRAPS, &key).await.unwrap().unwrap().value, ours);
+        assert_eq!(part.list(WRAPS, &ListQuery::default()).await.unwrap().documents.len(), 3);
+        let found = Hostile { documents: part, dek: planted, ..Hostile::new(&founder, true, 0) };
+        assert!(!found.has_won(project).await);
+        assert_ne!(stored(&found.documents, 2).await.unwrap(), epoch);
+        let planted = found.dek;
+
+        // With one, its data key is the one, wherever another copy lies.
+        for key in [place(&planted), DocumentKey::new([&me.0[..], &[0; 40]].concat()).unwrap()] {
+            let part = interrupted(&whole, 2).await;
+            put(&part, WRAPS, &key, &theirs).await;
+            assert_eq!(begin(&part, &founder).await.unwrap(), project);
+            assert_eq!(stored(&part, 2).await.unwrap(), epoch);
+        }
+        // Where it is lost, nothing is made up.
         let part = interrupted(&whole, 2).await;
-        put(&part, WRAPS, &key, &theirs).await;
+        put(&part, WRAPS, &ours.key, &theirs).await;
         let refused = begin(&part, &founder).await.unwrap_err();
         assert!(matches!(refused, KeyringError::NoDataKey { epoch: 1, .. }), "{refused}");
         assert_eq!(stored(&part, 2).await.unwrap(), None);
