@@ -1,0 +1,1 @@
+"""Scenarios of identity files, and the second implementation that they are checked against."""

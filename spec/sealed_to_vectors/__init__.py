@@ -1,0 +1,1 @@
+"""Scenarios of sealing to a public key, and the second implementation that they are checked against."""
