@@ -13,6 +13,7 @@
 //! | a large value to read, or a range of it | [`Namespace::reader`] |
 //! | a question about an entry, or about many | [`Namespace::stat`], [`Namespace::list`] |
 //! | a rotated key | [`Namespace::reseal`] |
+//! | a key version to let go | [`Store::count_versions`] |
 //! | doubts about the storage | [`Store::check`] |
 //!
 //! # Examples
@@ -63,6 +64,7 @@ mod put;
 mod remove;
 mod reseal;
 mod store;
+mod usage;
 #[cfg(test)]
 mod vectors;
 mod walk;
@@ -78,4 +80,5 @@ pub use options::{ExpectedVersion, GetOptions, Lifetime, PutOptions};
 pub use put::EntryWriter;
 pub use reseal::ResealCounts;
 pub use store::Store;
+pub use usage::VersionUsage;
 pub use walk::{Finding, Observer, WalkEvent};

@@ -11,3 +11,4 @@ mod faults;
 mod ground;
 mod model;
 mod reseal;
+mod usage;
