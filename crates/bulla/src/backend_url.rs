@@ -3,7 +3,14 @@ use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-/// Names where a project's bytes live, and by which driver: `sqlite:FOLDER`, `json:FOLDER` or `memory:`.
+#[cfg(feature = "postgres")]
+use bulla_backend::PostgresUrl;
+
+/// Names where a project's bytes live, and by which driver: `sqlite:FOLDER`, `json:FOLDER`, `memory:`, or, with the feature
+/// `postgres`, `postgres://USER@HOST/DATABASE`.
+///
+/// # Security
+/// Neither [`fmt::Display`] nor [`fmt::Debug`] nor [`Self::to_os_string`] show the password of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BackendUrl {
@@ -13,6 +20,9 @@ pub enum BackendUrl {
     Json(PathBuf),
     /// Memory of this process; gone with it. For tests.
     Memory,
+    /// Schemas of a PostgreSQL database: `NAME_trust` and `NAME_entries`, which many machines may share.
+    #[cfg(feature = "postgres")]
+    Postgres(Box<PostgresUrl>),
 }
 
 impl BackendUrl {
@@ -35,7 +45,10 @@ impl BackendUrl {
         if bytes == b"memory:" {
             return Ok(Self::Memory);
         }
-        Err("it is none of `sqlite:FOLDER`, `json:FOLDER` and `memory:`".to_owned())
+        if bytes.starts_with(b"postgres:") || bytes.starts_with(b"postgresql:") {
+            return Self::parse_postgres(text);
+        }
+        Err("it is none of `sqlite:FOLDER`, `json:FOLDER`, `memory:` and `postgres://USER@HOST/DATABASE`".to_owned())
     }
 
     /// Returns the folder that holds everything, if the backend has one.
@@ -44,6 +57,8 @@ impl BackendUrl {
         match self {
             Self::Sqlite(folder) | Self::Json(folder) => Some(folder),
             Self::Memory => None,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => None,
         }
     }
 
@@ -58,18 +73,36 @@ impl BackendUrl {
             Self::Sqlite(folder) => Self::Sqlite(relative(folder)),
             Self::Json(folder) => Self::Json(relative(folder)),
             Self::Memory => Self::Memory,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(url) => Self::Postgres(url.clone()),
         }
     }
 
-    /// Returns the URL, bytes of the folder's name and all.
+    /// Returns the URL, bytes of the folder's name and all, but without a password.
     #[must_use]
     pub fn to_os_string(&self) -> OsString {
         let (scheme, folder) = match self {
             Self::Sqlite(folder) => ("sqlite:", folder.as_os_str().as_bytes()),
             Self::Json(folder) => ("json:", folder.as_os_str().as_bytes()),
             Self::Memory => ("memory:", &[][..]),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(url) => return url.to_string().into(),
         };
         OsString::from_vec([scheme.as_bytes(), folder].concat())
+    }
+
+    #[cfg(feature = "postgres")]
+    fn parse_postgres(text: &OsStr) -> Result<Self, String> {
+        let url: PostgresUrl = match text.to_str() {
+            Some(text) => text.parse().map_err(|error: bulla_backend::BackendError| error.to_string())?,
+            None => return Err("it is not text".to_owned()),
+        };
+        Ok(Self::Postgres(Box::new(url)))
+    }
+
+    #[cfg(not(feature = "postgres"))]
+    fn parse_postgres(_: &OsStr) -> Result<Self, String> {
+        Err("this program was built without the driver for PostgreSQL, the feature `postgres`".to_owned())
     }
 }
 
@@ -94,6 +127,21 @@ mod tests {
         assert!(parse("sqlite:").is_err());
         assert!(parse("memory:x").is_err());
         assert!(parse("postgres://host").is_err());
+        assert!(parse("mongodb://host").is_err());
+    }
+
+    #[test]
+    #[cfg(feature = "postgres")]
+    fn the_password_of_a_server_is_not_shown() {
+        let text = OsStr::new("postgres://bulla:hunter2@db.example.org/vault?schema=orders");
+        let url = BackendUrl::parse(text, Path::new("/base")).unwrap();
+        let shown = "postgres://bulla@db.example.org/vault?schema=orders";
+        assert_eq!(url.to_string(), shown);
+        assert_eq!(url.relative_to(Path::new("/base")).to_os_string(), shown);
+        assert_eq!(url.folder(), None);
+        assert!(!format!("{url:?}").contains("hunter2"));
+        let wrong = OsStr::new("postgres://bulla:hunter2@db.example.org/vault?scheme=orders");
+        assert!(!BackendUrl::parse(wrong, Path::new("/")).unwrap_err().contains("hunter2"));
     }
 
     #[test]

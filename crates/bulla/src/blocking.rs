@@ -1,16 +1,25 @@
 //! The same handles for callers without async: each method waits until it is done.
 //!
-//! The futures of the embedded backends finish without a runtime, so waiting costs nothing. The async handles are within reach:
+//! No backend needs a runtime where it is waited for, so waiting costs nothing. Those of servers have one runtime of the process, which starts
+//! with the first connection; a forked child starts its own, and makes its own connections. The async handles are within reach:
 //! [`Project::project`], [`Key::key`], [`Namespace::namespace`].
 
-use bulla_keyring::VersionInfo;
-use bulla_seal::{Context, ContextBuilder, ProjectId};
+mod flows;
+mod key;
+
+use std::sync::Arc;
+
+use bulla_keyring::source::Source;
+use bulla_keyring::{Algorithm, KeySetting, Machine, MachineName, Request};
+use bulla_seal::{ContextBuilder, ProjectId};
 use bulla_store::{
     EntryPage, EntryQuery, EntryStat, ExpectedVersion, GetOptions, PutOptions, ResealCounts, StoreError, Value,
 };
 use pollster::block_on;
 
-use crate::{Result, Settings};
+pub use self::flows::KeyFlows;
+pub use self::key::Key;
+use crate::{Dependents, KeySource, Result, Settings};
 
 /// A project; see [`crate::Project`].
 #[derive(Debug)]
@@ -39,6 +48,22 @@ impl Project {
     /// Fails if the system gives no random bytes.
     pub fn in_memory() -> Result<Self> {
         block_on(crate::Project::in_memory()).map(Self)
+    }
+
+    /// Makes this machine's request to be let in; see [`crate::Project::enroll`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn enroll(settings: &Settings, name: Option<MachineName>) -> Result<Request> {
+        crate::Project::enroll(settings, name)
+    }
+
+    /// Returns what this machine's grant says; see [`crate::Project::machine`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn machine(&self) -> Result<Machine> {
+        block_on(self.0.machine())
     }
 
     /// Returns the project with async methods.
@@ -74,56 +99,66 @@ impl Project {
         block_on(self.0.create_key(name)).map(Key)
     }
 
+    /// Makes a key of an algorithm, with settings.
+    ///
+    /// # Errors
+    /// As [`crate::Project::create_key_with`].
+    pub fn create_key_with(&self, name: &str, algorithm: Algorithm, settings: &[KeySetting]) -> Result<Key> {
+        block_on(self.0.create_key_with(name, algorithm, settings)).map(Key)
+    }
+
+    /// Makes a key whose material comes from a source, and writes the source into the settings file.
+    ///
+    /// # Errors
+    /// As [`crate::Project::create_sourced_key`].
+    pub fn create_sourced_key(
+        &self,
+        name: &str,
+        algorithm: Algorithm,
+        settings: &[KeySetting],
+        source: &KeySource,
+    ) -> Result<Key> {
+        block_on(self.0.create_sourced_key(name, algorithm, settings, source)).map(Key)
+    }
+
+    /// Takes the material of an external key from a source of the program's own.
+    ///
+    /// # Errors
+    /// As [`crate::Project::attach_source`].
+    pub fn attach_source(&self, name: &str, source: Arc<dyn Source>) -> Result<()> {
+        self.0.attach_source(name, source)
+    }
+
+    /// Finds out what depends on a key, or on one version of it.
+    ///
+    /// # Errors
+    /// As [`crate::Project::dependents`].
+    pub fn dependents(&self, name: &str, version: Option<u64>) -> Result<Dependents> {
+        block_on(self.0.dependents(name, version, &mut |_| {}))
+    }
+
+    /// Removes all versions of a key below `first` for good, unless anything depends on them; returns how many.
+    ///
+    /// # Errors
+    /// As [`crate::Project::trim_key`].
+    pub fn trim_key(&self, name: &str, first: u64) -> Result<u64> {
+        block_on(self.0.trim_key(name, first, &mut |_| {}))
+    }
+
+    /// Begins to manage keys that the application uses itself, with states sealed under a named key.
+    ///
+    /// # Errors
+    /// As [`crate::Project::key_flows`].
+    pub fn key_flows(&self, key: &str) -> Result<KeyFlows> {
+        block_on(self.0.key_flows(key)).map(KeyFlows)
+    }
+
     /// Returns the entries of one namespace.
     ///
     /// # Errors
     /// Fails if no namespace can have that name.
     pub fn store(&self, namespace: &str) -> Result<Namespace> {
         self.0.store(namespace).map(Namespace)
-    }
-}
-
-/// A handle to one named key; see [`crate::Key`].
-#[derive(Debug, Clone)]
-pub struct Key(crate::Key);
-
-impl Key {
-    /// Returns the handle with async methods.
-    #[must_use]
-    pub fn key(&self) -> &crate::Key {
-        &self.0
-    }
-
-    /// Seals a message, bound to a context.
-    ///
-    /// # Errors
-    /// As [`crate::Key::seal`].
-    pub fn seal(&self, context: &Context, message: &[u8]) -> Result<Vec<u8>> {
-        block_on(self.0.seal(context, message))
-    }
-
-    /// Opens a sealed value in the context that it was sealed in.
-    ///
-    /// # Errors
-    /// As [`crate::Key::open`].
-    pub fn open(&self, context: &Context, sealed: &[u8]) -> Result<Vec<u8>> {
-        block_on(self.0.open(context, sealed))
-    }
-
-    /// Seals a sealed value anew under the newest version; `None` if it is that already.
-    ///
-    /// # Errors
-    /// As [`crate::Key::rewrap`].
-    pub fn rewrap(&self, context: &Context, sealed: &[u8]) -> Result<Option<Vec<u8>>> {
-        block_on(self.0.rewrap(context, sealed))
-    }
-
-    /// Makes a new version, which seals from now on.
-    ///
-    /// # Errors
-    /// As [`crate::Key::rotate`].
-    pub fn rotate(&self) -> Result<VersionInfo> {
-        block_on(self.0.rotate())
     }
 }
 

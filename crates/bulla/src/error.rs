@@ -2,11 +2,12 @@ use std::io;
 use std::path::PathBuf;
 
 use bulla_backend::{BackendError, ErrorKind};
-use bulla_keyring::{IdentityError, KeyringError, NameError};
+use bulla_keyring::source::SourceError;
+use bulla_keyring::{BackupError, IdentityError, KeyName, KeyringError, NameError, PassphraseError, UnlockError};
 use bulla_seal::{OpenError, ProjectId, SealError};
 use bulla_store::StoreError;
 
-use crate::SettingsError;
+use crate::{DecodeError, Dependents, SettingsError};
 
 /// Result of an operation on a project.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -46,6 +47,48 @@ pub enum Error {
     /// The identity file is missing, open to others, or no identity.
     #[error(transparent)]
     Identity(IdentityError),
+    /// A passphrase protects the identity, and there is no way to it.
+    #[error("the identity `{}` is protected by a passphrase, and none was given", path.display())]
+    PassphraseNeeded {
+        /// The identity file.
+        path: PathBuf,
+    },
+    /// No setting names a service of the system's own keyring.
+    #[error(
+        "no service of the system's keyring is named; set `passphrase_keyring`, or BULLA_PASSPHRASE_KEYRING, to `bulla` say"
+    )]
+    NoOsKeyring,
+    /// The system's own keyring refused.
+    #[error("the system's keyring failed: {detail}")]
+    OsKeyring {
+        /// What it said.
+        detail: String,
+    },
+    /// What the settings ask for is not in this program.
+    #[error("this program was built without the feature `{feature}`")]
+    NotBuilt {
+        /// The cargo feature that has it.
+        feature: &'static str,
+    },
+    /// The passphrase of the identity could not be read.
+    #[error(transparent)]
+    Passphrase(#[from] PassphraseError),
+    /// The identity was not unlocked.
+    #[error("`{}`: {source}", path.display())]
+    Unlock {
+        /// The identity file.
+        path: PathBuf,
+        /// Why.
+        source: UnlockError,
+    },
+    /// A backup cannot be made, read or restored.
+    #[error("`{}`: {source}", path.display())]
+    Backup {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: BackupError,
+    },
     /// The file that remembers the trust log is not one.
     #[error("the trust pin `{}` cannot be used: {reason}", path.display())]
     BadPin {
@@ -72,6 +115,39 @@ pub enum Error {
         /// What is wrong with it.
         reason: NameError,
     },
+    /// The source of a key gave nothing.
+    #[error("the material of key `{name}` could not be fetched from its source {described}: {source}")]
+    Source {
+        /// Which key.
+        name: KeyName,
+        /// Its source.
+        described: String,
+        /// Why.
+        source: SourceError,
+    },
+    /// The source of a key gave something that is not written as it should be.
+    #[error("the source {described} of key `{name}` gave no material: {reason}")]
+    SourceEncoding {
+        /// Which key.
+        name: KeyName,
+        /// Its source.
+        described: String,
+        /// What it is not.
+        reason: DecodeError,
+    },
+    /// The source of a key holds nothing new.
+    #[error("nothing was rotated: the source {described} of key `{name}` still holds what version {version} has")]
+    SourceUnchanged {
+        /// Which key.
+        name: KeyName,
+        /// Its source.
+        described: String,
+        /// The version that has the material.
+        version: u64,
+    },
+    /// Something depends on the versions of a key that were to go.
+    #[error("the versions of key `{}` are needed: {}", .0.key, in_use(.0))]
+    InUse(Box<Dependents>),
     /// The keyring failed.
     #[error(transparent)]
     Keyring(KeyringError),
@@ -127,9 +203,21 @@ impl Error {
             Self::NoIdentityPlace | Self::Identity(IdentityError::NotFound(_)) => "no_identity",
             Self::Identity(IdentityError::Exposed { .. }) => "exposed_identity",
             Self::Identity(_) => "bad_identity",
+            Self::PassphraseNeeded { .. } => "passphrase_needed",
+            Self::NoOsKeyring | Self::OsKeyring { .. } => "os_keyring",
+            Self::NotBuilt { .. } => "not_built",
+            Self::Passphrase(PassphraseError::Exposed { .. }) => "exposed_passphrase",
+            Self::Passphrase(_) => "passphrase",
+            Self::Unlock { source: UnlockError::Refused, .. } => "wrong_passphrase",
+            Self::Unlock { .. } => "unlock",
+            Self::Backup { source, .. } => source.code(),
             Self::BadPin { .. } => "bad_pin",
             Self::File { .. } => "file",
             Self::InvalidName { .. } => "invalid_name",
+            Self::Source { source, .. } => source.code(),
+            Self::SourceEncoding { .. } => "source_encoding",
+            Self::SourceUnchanged { .. } => "source_unchanged",
+            Self::InUse(_) => "in_use",
             Self::Keyring(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Seal(_) => "cannot_seal",
@@ -142,20 +230,38 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Settings(error) => return error.hint(),
-            Self::NoProject { .. } => "`bulla init` makes a project in this folder".to_owned(),
-            Self::AlreadyInitialized { .. } => "`bulla status` shows the project".to_owned(),
+            Self::NoProject { .. } => "`bulla init` makes a project in this folder; `bulla config init --project ID --backend URL` \
+                 joins one that there is"
+                .to_owned(),
+            Self::AlreadyInitialized { .. } => "`bulla list` shows its machines".to_owned(),
             Self::ProjectFound { file, project } => {
                 format!("if it is the one you want, put `project = \"{project}\"` into `{}`", file.display())
             }
             Self::Identity(IdentityError::NotFound(_)) => {
-                "`bulla init` makes it; where it lies elsewhere, name it with `--identity`".to_owned()
+                "`bulla init` and `bulla enroll` make it; where it lies elsewhere, name it with `--identity`".to_owned()
             }
             Self::Identity(IdentityError::Exposed { path, .. }) => {
                 format!("check who read it, then `chmod 600 {}`", path.display())
             }
+            Self::PassphraseNeeded { .. } => {
+                "name a file of mode 0600 that holds it with BULLA_PASSPHRASE_FILE, or an open descriptor by its number with \
+                 BULLA_PASSPHRASE_FD; at a terminal it is asked for"
+                    .to_owned()
+            }
+            Self::Passphrase(PassphraseError::Exposed { path, .. }) => {
+                format!("check who read it, then `chmod 600 {}`", path.display())
+            }
+            Self::Backup { source, .. } => backup_hint(source)?.to_owned(),
             Self::BadPin { .. } => {
                 "restore it from a backup; without it, an old copy of the database goes unnoticed".to_owned()
             }
+            Self::SourceEncoding { .. } => {
+                "`hex:` or `base64:` before the source says how the material is written; without it, the bytes are taken as they are".to_owned()
+            }
+            Self::SourceUnchanged { name, .. } => {
+                format!("put other material where the source takes it from, then `bulla key rotate {name}`")
+            }
+            Self::InUse(dependents) => return Some(in_use_hint(dependents)),
             Self::Keyring(error) => return keyring_hint(error),
             Self::Store(error) => return store_hint(error),
             Self::Backend(error) => backend_hint(error.kind())?.to_owned(),
@@ -176,6 +282,47 @@ impl Error {
     }
 }
 
+/// How many versions a message names.
+const MAX_TOLD: usize = 8;
+
+fn in_use(dependents: &Dependents) -> String {
+    let mut parts: Vec<String> = dependents
+        .versions
+        .iter()
+        .take(MAX_TOLD)
+        .map(|version| match (version.entries, version.states) {
+            (entries, 0) => format!("{entries} entries are sealed under version {}", version.number),
+            (0, states) => format!("{states} states of key flows are sealed under version {}", version.number),
+            (entries, states) => {
+                format!(
+                    "{entries} entries and {states} states of key flows are sealed under version {}",
+                    version.number
+                )
+            }
+        })
+        .collect();
+    match dependents.versions.len() {
+        told @ 0..=MAX_TOLD => debug_assert_eq!(told, parts.len()),
+        all => parts.push(format!("and so on, for {all} versions")),
+    }
+    if let Some(number) = dependents.damaged.first() {
+        parts.push(format!("version {number} cannot be read, so that what depends on it is not known"));
+    }
+    parts.join(", ")
+}
+
+fn in_use_hint(dependents: &Dependents) -> String {
+    let name = &dependents.key;
+    if dependents.entries() > 0 {
+        "`bulla rotate --reseal` seals all entries anew, `Namespace::reseal` those of one namespace; then try again"
+            .to_owned()
+    } else if dependents.states() > 0 {
+        format!("have the application save its states anew; `bulla key where {name}` names them")
+    } else {
+        "`bulla verify` lists what is damaged; restore the newest copy of the database".to_owned()
+    }
+}
+
 fn backend_code(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Conflict => "backend_conflict",
@@ -193,9 +340,23 @@ fn backend_code(kind: ErrorKind) -> &'static str {
 fn backend_hint(kind: ErrorKind) -> Option<&'static str> {
     Some(match kind {
         ErrorKind::Conflict | ErrorKind::Unavailable => "try again",
-        ErrorKind::Permission => "the project's folder must be writable by this user",
+        ErrorKind::Permission => "this user must be let in, and able to write, where the project lives",
         ErrorKind::Full => "make room on the disk; nothing that was acknowledged is lost",
         ErrorKind::Corrupt => "restore the newest copy of the database",
+        _ => return None,
+    })
+}
+
+fn backup_hint(error: &BackupError) -> Option<&'static str> {
+    Some(match error {
+        BackupError::NotForMachine(_) => {
+            "`--recovery` opens it with the recovery words; so does any machine that was in when it was made"
+        }
+        BackupError::OtherProject { .. } => "the settings name another project",
+        BackupError::ProjectExists(_) | BackupError::NotEmpty(_) => "name an empty place with `--backend`",
+        BackupError::OtherRestore(_) => {
+            "restore the same file again to complete it, or name an empty place with `--backend`"
+        }
         _ => return None,
     })
 }
@@ -204,7 +365,61 @@ fn keyring_hint(error: &KeyringError) -> Option<String> {
     let hint = match error {
         KeyringError::NoKey(name) => format!("`bulla key new {name}` makes it; `bulla key ls` lists keys"),
         KeyringError::KeyExists(name) => format!("`bulla key rotate {name}` makes a new version of it"),
+        KeyringError::NoVersion { name, .. }
+        | KeyringError::BelowMinimum { name, .. }
+        | KeyringError::WrongUse { name, .. }
+        | KeyringError::VersionDestroyed { name, .. } => format!("`bulla key show {name}` shows what it is and its versions"),
+        KeyringError::VersionDisabled { name, number } => {
+            format!("`bulla key enable {name} {number}` enables it; `bulla key rotate {name}` makes one to seal with")
+        }
+        KeyringError::KeyDeleted(name) => format!("`bulla key undelete {name}` takes it back, as long as it waits"),
+        KeyringError::DeletionNotAllowed(name) => format!("`bulla key set {name} --deletion yes` allows it"),
+        KeyringError::NotExportable(name) => {
+            format!("`bulla key set {name} --exportable yes` allows it, unless it was set to `never`")
+        }
+        KeyringError::ExternalKey(name) => {
+            format!("`bulla key import {name} FILE` brings material in; a source is named in the table `[sources]` of the settings file")
+        }
         KeyringError::OtherProject { .. } => "the settings name another project than the backend holds".to_owned(),
+        KeyringError::RequestElsewhere { .. } => {
+            "have `bulla enroll` print it again, where the settings name this project or none".to_owned()
+        }
+        KeyringError::NoGrant(_) => {
+            "`bulla enroll` prints its request; take that to `bulla authorize` on a machine that may let others in".to_owned()
+        }
+        KeyringError::Revoked(_) => {
+            "what it sealed is safe; if it was put out by mistake, have it let in again (`bulla enroll`, `bulla authorize`)".to_owned()
+        }
+        KeyringError::NotAuthorised(_) => {
+            "`bulla list` shows which machines may; one of them can put this machine out and let it in anew with `--authoriser`".to_owned()
+        }
+        KeyringError::Stale { .. } => "it goes on by itself once the backend answers".to_owned(),
+        KeyringError::MachineExists { .. } => {
+            "`bulla list` shows who is in; another friendly name is given with `bulla enroll --name`".to_owned()
+        }
+        KeyringError::NoMachine(_) => "`bulla list` shows who is in, `bulla list --all` also who was".to_owned(),
+        KeyringError::AmbiguousMachine { .. } => "give more digits, or the friendly name".to_owned(),
+        KeyringError::EmptyMachine => "`bulla list` shows names and fingerprints".to_owned(),
+        KeyringError::LastAuthoriser | KeyringError::TooFewAuthorisers => {
+            "`bulla authorize --authoriser` lets in another that may".to_owned()
+        }
+        KeyringError::NotPending(_) => "`bulla status` lists what waits".to_owned(),
+        KeyringError::OwnRequest(_) => "`bulla approve` it on another machine that may let others in".to_owned(),
+        KeyringError::NoDataKey { .. } => {
+            "if it waits for a second authoriser, have it approved; otherwise have this machine put out and let in again".to_owned()
+        },
+        KeyringError::Rollback { .. } => {
+            "if an older copy was restored on purpose, `bulla accept-rollback` on a machine that may let others in lets all go on"
+                .to_owned()
+        }
+        KeyringError::OldEpoch { .. } => {
+            "`bulla rotate --resume`, on a machine that may let others in, completes the rotation that is under way; `bulla key rotate` renews one key".to_owned()
+        }
+        KeyringError::TrustLog(_) => "somebody has altered the database; restore the newest copy of it".to_owned(),
+        KeyringError::Corrupt { .. } => "restore the newest copy of the database; `bulla verify` lists all that is damaged".to_owned(),
+        KeyringError::Conflict(_) => "try again".to_owned(),
+        KeyringError::Busy { .. } => "`bulla status` shows how far it is; try again later".to_owned(),
+        KeyringError::LeaseLost => "`bulla status` shows how far it is".to_owned(),
         KeyringError::Open(error) => return open_hint(*error),
         _ => return None,
     };

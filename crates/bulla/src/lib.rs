@@ -10,7 +10,12 @@
 //! | to open what was begun | [`Project::open`] with [`Settings::load`] |
 //! | to seal a value and keep it yourself | [`Project::key`], [`Project::context`] |
 //! | to have values kept | [`Project::store`] |
+//! | a copy for a bad day | [`Project::back_up`], [`Project::restore`] |
 //! | to change a key | [`Key::rotate`], then [`Namespace::reseal`] |
+//! | to let old versions of a key go | [`Project::dependents`], [`Project::trim_key`] |
+//! | material from the environment, a file, a command or the program | [`KeySource`], [`Project::create_sourced_key`], [`Project::attach_source`] |
+//! | keys that the application uses itself | [`Project::key_flows`] |
+//! | several machines | [`Project::enroll`] on the new one, [`Project::authorise`] on one that is in; [`Project::revoke`], [`Project::rotate`] |
 //!
 //! # Examples
 //!
@@ -39,28 +44,48 @@
 struct Readme;
 
 mod backend_url;
+mod backup;
 pub mod blocking;
+mod dependents;
+mod encoding;
 mod error;
 mod files;
 mod identity_file;
 mod key;
+mod key_source;
+mod machines;
+mod os_keyring;
 mod pin;
 mod project;
 mod settings;
 
 pub use backend_url::BackendUrl;
+pub use backup::{Restoration, RestoreAs, read_backup_header};
 pub use bulla_backend::{BackendError, Durability, ErrorKind, Timestamp};
 pub use bulla_keyring::{
-    Algorithm, Fingerprint, Identity, IdentityError, KeyInfo, KeyName, Keyring, KeyringError, NameError,
-    ParseIdentityError, TrustPin, VersionInfo,
+    Algorithm, Backup, BackupError, BackupHeader, BackupId, BackupInfo, Capability, Expectation,
+    Finding as MachineFinding, Fingerprint, Identity, IdentityError, KeyInfo, KeyName, Keyring, KeyringError,
+    LockedIdentity, Machine, MachineName, Membership, NameError, OtherMachineError, Outcome, ParseFingerprintError,
+    ParseIdentityError, ParseRecoveryWordsError, ParseRequestError, Passphrase, PassphraseCost, PassphraseError,
+    Pending, PendingAct, PutOut, RecoveryWords, Request, RestoreProgress, Revocation, RevokeOptions, Rotation,
+    RotationEvent, RotationPhase, StoredIdentity, TrustPin, UnlockError, VersionInfo,
 };
-pub use bulla_seal::{Context, ContextBuilder, OpenError, ProjectId, SealError};
+pub use bulla_keyring::{
+    DataKey, Exportable, KeyOrigin, KeySetting, KeySettings, KeyVersion, MAX_KEY_BACKUP_LEN, MAX_RANDOM_LEN,
+    MIN_PERIOD, ParseAlgorithmError, ParseSealToKeyError, PublicKey, Purged, RestoredKey, SEALED_TO_HEAD_LEN,
+    SealToKey, SealedToHead, UseCase, VersionState, flows, source,
+};
+pub use bulla_seal::{Context, ContextBuilder, OpenError, ProjectId, SealError, Secret, SecretVec};
 pub use bulla_store::{
     CheckCounts, EntryName, EntryPage, EntryQuery, EntryReader, EntryStat, EntryWriter, ExpectedVersion, Finding,
     GetOptions, Lifetime, ListedEntry, Namespace, NamespaceName, PutOptions, ResealCounts, Store, StoreError,
-    Value as EntryValue, WalkEvent,
+    Value as EntryValue, VersionUsage, WalkEvent,
 };
+pub use dependents::{Dependents, VersionDependents};
+pub use encoding::{DecodeError, Encoding, ParseEncodingError};
 pub use error::{Error, Result};
+pub use identity_file::{IdentityFile, PassphrasePrompt};
 pub use key::Key;
+pub use key_source::{KeySource, ParseKeySourceError};
 pub use project::Project;
 pub use settings::{FILE_NAME, Origin, Setting, Settings, SettingsBuilder, SettingsError, Value};

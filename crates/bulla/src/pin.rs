@@ -1,6 +1,7 @@
 //! What this machine remembers of a project's trust log, so that an older copy of the database is noticed.
 //!
-//! One file a project, in the folder `pins` beside the identity file. It only ever goes forward.
+//! One file a project, in the folder `pins` beside the identity file. It only ever goes forward: behind a restore that an authoriser has
+//! accepted, or to a longer log.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,8 +13,8 @@ use bulla_seal::ProjectId;
 use crate::files;
 use crate::{Error, Result};
 
-/// Longest file, in bytes: one line.
-const MAX_LEN: u64 = 512;
+/// Longest file, in bytes: one line, in which the authorisers of the largest project have room.
+const MAX_LEN: u64 = 1 << 20;
 
 /// Where a project's pin is kept.
 #[derive(Debug)]
@@ -73,16 +74,17 @@ impl PinFile {
         files::replace(&self.path, format!("{pin}\n").as_bytes(), files::PRIVATE).map_err(failed)
     }
 
-    /// Says whether `pin` adds nothing to what is kept. Two logs of one length are a rollback of one of them.
+    /// Says whether `pin` adds nothing to what is kept: no restore, nor a record since. Two logs of one length are a rollback of one of them.
     fn is_behind(&self, pin: &TrustPin) -> Result<bool> {
         if !self.is_kept() {
             return Ok(false);
         }
         let kept = self.load()?;
-        if kept.length() == pin.length() && kept != *pin {
+        let further = |pin: &TrustPin| (pin.restores(), pin.length());
+        if further(&kept) == further(pin) && kept.head() != pin.head() {
             return Err(self.bad("another process saw a trust log of the same length that is not this one"));
         }
-        Ok(kept.length() >= pin.length())
+        Ok(further(&kept) >= further(pin))
     }
 
     fn parse(&self, text: &str) -> Result<TrustPin> {
@@ -110,6 +112,10 @@ mod tests {
         format!("{PROJECT} {length} {}", "09".repeat(32)).parse().unwrap()
     }
 
+    fn restored(length: u64, restores: u64) -> TrustPin {
+        format!("{} {restores} {}", pin(length), "05".repeat(32)).parse().unwrap()
+    }
+
     #[test]
     fn a_pin_only_goes_forward() {
         let folder = tempfile::tempdir().unwrap();
@@ -119,6 +125,24 @@ mod tests {
             assert!(file.advance(&pin(written)).unwrap());
             assert_eq!(file.load().unwrap(), pin(kept));
         }
+    }
+
+    #[test]
+    fn behind_an_accepted_restore_a_pin_is_shorter() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = PinFile::beside(&folder.path().join("identity"), PROJECT);
+        file.advance(&pin(9)).unwrap();
+        for (written, kept) in [
+            (restored(4, 1), restored(4, 1)),
+            (pin(20), restored(4, 1)),
+            (restored(6, 1), restored(6, 1)),
+            (restored(3, 2), restored(3, 2)),
+        ] {
+            assert!(file.advance(&written).unwrap());
+            assert_eq!(file.load().unwrap(), kept);
+        }
+        let other = format!("{PROJECT} 3 {} 2", "08".repeat(32)).parse().unwrap();
+        assert_eq!(file.advance(&other).unwrap_err().code(), "bad_pin");
     }
 
     #[test]
@@ -132,7 +156,7 @@ mod tests {
             assert_eq!(file.load().unwrap_err().code(), "bad_pin", "cut at {end}");
         }
         let theirs = good.replace(&PROJECT.to_string(), &ProjectId([8; 32]).to_string());
-        for bad in [theirs, good.replace(" 3 ", " 0 "), good.clone() + "\n", "x".repeat(1_000)] {
+        for bad in [theirs, good.replace(" 3 ", " 0 "), good.clone() + "\n", "x".repeat(2 << 20)] {
             fs::write(&file.path, bad).unwrap();
             assert_eq!(file.load().unwrap_err().code(), "bad_pin");
         }

@@ -6,13 +6,18 @@ use bulla_backend::{
     Blobs, Clock, Documents, FileBlobs, JsonDocuments, MemoryBlobs, MemoryDocuments, SqliteDocuments, SqliteOptions,
     SystemClock,
 };
-use bulla_keyring::{Algorithm, Identity, KeyName, Keyring, KeyringError, MachineName, TrustPin};
+#[cfg(feature = "postgres")]
+use bulla_backend::{PostgresBlobs, PostgresDocuments, PostgresServer};
+use bulla_keyring::flows::{AcrossProcesses, KeyCryptoTool, KeyFlows, SealedStates};
+use bulla_keyring::source::Source;
+use bulla_keyring::{Algorithm, Identity, KeyName, KeySetting, Keyring, KeyringError, MachineName, TrustPin};
 use bulla_seal::{Context, ContextBuilder, ProjectId};
 use bulla_store::{Namespace, Store};
 
+use crate::key_source::{self, Sources};
 use crate::pin::PinFile;
 use crate::settings::pin_project;
-use crate::{BackendUrl, Error, Key, Result, Settings, files, identity_file};
+use crate::{BackendUrl, Encoding, Error, IdentityFile, Key, KeySource, Result, Settings, files};
 
 /// A project, opened with this machine's identity: one trust domain with its keys and its store.
 ///
@@ -22,6 +27,9 @@ pub struct Project {
     settings: Settings,
     keyring: Arc<Keyring>,
     store: Store,
+    sources: Arc<Sources>,
+    /// Where key flows keep states and locks.
+    pub(crate) states: Arc<dyn Documents>,
     pin_is_kept: bool,
 }
 
@@ -43,15 +51,14 @@ impl Project {
             return Err(Error::AlreadyInitialized { file: settings.file().to_owned(), project });
         }
         let key = key_name(settings.key().get())?;
-        let identity = match (settings.identity().get(), settings.backend().get()) {
+        let identity = match settings.backend().get() {
             // What leaves nothing behind leaves no identity either.
-            (_, BackendUrl::Memory) => Arc::new(Identity::generate()?),
-            (Some(path), _) => identity_file::load_or_create(path)?,
-            (None, _) => return Err(Error::NoIdentityPlace),
+            BackendUrl::Memory => Arc::new(Identity::generate()?),
+            _ => IdentityFile::of(&settings)?.load_or_create()?,
         };
         // Held until the end: of several that make one project at once, the others find it made.
         let _lock = settings.backend().get().folder().map(lock_folder).transpose()?;
-        let backend = Backend::open(settings.backend().get(), true)?;
+        let backend = Backend::open(settings.backend().get(), true).await?;
         let created = Keyring::create(backend.trust.clone(), identity.clone(), &machine_name(), clock()).await;
         let keyring = match created {
             Ok(keyring) => keyring,
@@ -93,10 +100,10 @@ impl Project {
         let Some(project) = *settings.project().get() else {
             return Err(Error::NoProject { file: settings.file().to_owned() });
         };
-        let path = settings.identity().get().as_deref().ok_or(Error::NoIdentityPlace)?;
-        let identity = identity_file::load(path)?;
-        let pin = PinFile::beside(path, project).load()?;
-        let backend = Backend::open(settings.backend().get(), false)?;
+        let file = IdentityFile::of(&settings)?;
+        let identity = file.load()?;
+        let pin = PinFile::beside(file.path(), project).load()?;
+        let backend = Backend::open(settings.backend().get(), false).await?;
         let keyring = Keyring::open(backend.trust.clone(), identity, pin, clock()).await?;
         Self::assemble(settings, keyring, backend)
     }
@@ -138,7 +145,7 @@ impl Project {
     /// # Errors
     /// [`Error::InvalidName`].
     pub fn key(&self, name: &str) -> Result<Key> {
-        Ok(Key::new(self.keyring.clone(), key_name(name)?))
+        Ok(self.handle(key_name(name)?))
     }
 
     /// Makes a key with a first version, and returns a handle to it.
@@ -146,9 +153,105 @@ impl Project {
     /// # Errors
     /// [`Error::InvalidName`], [`KeyringError::KeyExists`].
     pub async fn create_key(&self, name: &str) -> Result<Key> {
+        self.create_key_with(name, Algorithm::default(), &[]).await
+    }
+
+    /// Makes a key of an algorithm, with settings.
+    ///
+    /// # Errors
+    /// As [`Self::create_key`]; [`KeyringError::Setting`] for one that a new key cannot have.
+    pub async fn create_key_with(&self, name: &str, algorithm: Algorithm, settings: &[KeySetting]) -> Result<Key> {
         let name = key_name(name)?;
-        self.keyring.create_key(&name, Algorithm::default()).await?;
-        Ok(Key::new(self.keyring.clone(), name))
+        self.keyring.create_key_with(&name, algorithm, settings).await?;
+        Ok(self.handle(name))
+    }
+
+    /// Makes a key whose material comes from a source, and writes the source into the table `[sources]` of the settings file.
+    ///
+    /// # Errors
+    /// As [`Self::create_key_with`]; [`Error::Source`] if the source gives nothing; [`KeyringError::Seal`] if what it gives is no material of
+    /// the algorithm; a [`SettingsError`](crate::SettingsError) if the file names another source for the key, or cannot be written.
+    pub async fn create_sourced_key(
+        &self,
+        name: &str,
+        algorithm: Algorithm,
+        settings: &[KeySetting],
+        source: &KeySource,
+    ) -> Result<Key> {
+        let name = key_name(name)?;
+        // Looked at first, so that a slip does not give a key that is there another source.
+        match self.keyring.key(&name).await {
+            Err(KeyringError::NoKey(_)) => {}
+            Ok(_) => return Err(KeyringError::KeyExists(name).into()),
+            Err(error) => return Err(error.into()),
+        }
+        let material = key_source::fetch(&name, source).await?;
+        // The file comes first: of a call that was interrupted, what is left is a source that the next call finds as it should be.
+        self.settings.add_source(&name, source)?;
+        self.keyring.create_external_key(&name, algorithm, settings, &material).await?;
+        self.sources.attach_spec(&name, source);
+        Ok(self.handle(name))
+    }
+
+    /// Takes the material of an external key from a source of the program's own from now on, on this machine and as long as this project is open.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`].
+    pub fn attach_source(&self, name: &str, source: Arc<dyn Source>) -> Result<()> {
+        self.sources.attach(&key_name(name)?, source, Encoding::Raw, "of this program".to_owned());
+        Ok(())
+    }
+
+    /// Returns the source of a key on this machine, if it has one: for [key flows](Self::key_flows) that take their values from there.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`].
+    pub fn source(&self, name: &str) -> Result<Option<Arc<dyn Source>>> {
+        Ok(self.sources.source(&key_name(name)?))
+    }
+
+    /// Begins to manage keys that the application uses itself, with [flows](bulla_keyring::flows): which value serves the forward path and which the back path, and what happens when one
+    /// changes. States are kept in the project's backend, sealed under a named key; a change excludes other processes and machines.
+    ///
+    /// Call it once and share what it returns: definitions and callbacks belong to it.
+    ///
+    /// # Errors
+    /// [`KeyringError::NoKey`]; [`KeyringError::WrongUse`] for a key that does not seal.
+    ///
+    /// # Examples
+    /// ```
+    /// use bulla::Project;
+    /// use bulla::flows::KeyDefinition;
+    /// use bulla::source::SourceSpec;
+    ///
+    /// # pollster::block_on(async {
+    /// let project = Project::in_memory().await?;
+    /// project.create_key("flow-states").await?;
+    /// let flows = project.key_flows("flow-states").await?;
+    ///
+    /// let source = "command:printf secret".parse::<SourceSpec>()?.source();
+    /// let token = flows.define_key(&"token".parse()?, source, KeyDefinition::round_trip().with_stateless(false))?;
+    /// assert_eq!(token.forward_path_key().await?.expose_text(), Some("secret"));
+    /// token.save_state().await?;
+    ///
+    /// // What was encrypted with it can be decrypted in a later lifetime, whatever the source holds by then.
+    /// assert_eq!(project.dependents("flow-states", None, &mut |_| {}).await?.states(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn key_flows(&self, key: &str) -> Result<KeyFlows> {
+        let key = self.key(key)?;
+        let info = key.info().await?;
+        if info.algorithm.use_case() != bulla_keyring::UseCase::RoundTrip {
+            let operation = "seal the states of key flows";
+            return Err(KeyringError::WrongUse { name: info.name, algorithm: info.algorithm, operation }.into());
+        }
+        let repo = Arc::new(SealedStates::new(self.states.clone()));
+        let tool = Arc::new(KeyCryptoTool::new(self.keyring.clone(), info.name));
+        let machine = self.keyring.identity().fingerprint();
+        let lock = Arc::new(AcrossProcesses::new(self.states.clone(), clock(), machine));
+        Ok(KeyFlows::builder().states(repo, tool).lock(lock).build())
     }
 
     /// Returns the entries of one namespace. Its key, `store/` and its name, is made with its first entry.
@@ -177,28 +280,32 @@ impl Project {
         self.pin_is_kept
     }
 
-    fn assemble(settings: Settings, keyring: Keyring, backend: Backend) -> Result<Self> {
+    pub(crate) fn assemble(settings: Settings, keyring: Keyring, backend: Backend) -> Result<Self> {
         let keyring = Arc::new(keyring);
-        let pin_is_kept = match (settings.identity().get(), settings.backend().get()) {
-            (Some(path), BackendUrl::Sqlite(_) | BackendUrl::Json(_)) => {
-                PinFile::beside(path, keyring.project()).advance(&keyring.pin())?
-            }
-            _ => false,
-        };
         let store = Store::new(keyring.clone(), backend.entries, backend.blobs, clock());
-        Ok(Self { settings, keyring, store, pin_is_kept })
+        let sources = Arc::new(Sources::new(keyring.clone(), clock()));
+        for (name, source) in settings.sources() {
+            sources.attach_spec(name, source.get());
+        }
+        let mut project = Self { settings, keyring, store, sources, states: backend.trust, pin_is_kept: false };
+        project.pin_is_kept = project.keep_pin()?;
+        Ok(project)
+    }
+
+    fn handle(&self, name: KeyName) -> Key {
+        Key::new(self.keyring.clone(), self.sources.clone(), name)
     }
 }
 
 /// The databases of a project.
-struct Backend {
-    trust: Arc<dyn Documents>,
+pub(crate) struct Backend {
+    pub(crate) trust: Arc<dyn Documents>,
     entries: Arc<dyn Documents>,
     blobs: Arc<dyn Blobs>,
 }
 
 impl Backend {
-    fn open(url: &BackendUrl, create: bool) -> Result<Self> {
+    pub(crate) async fn open(url: &BackendUrl, create: bool) -> Result<Self> {
         let options = || SqliteOptions::default().create(create);
         Ok(match url {
             BackendUrl::Sqlite(folder) => Self {
@@ -216,11 +323,20 @@ impl Backend {
                 entries: Arc::new(MemoryDocuments::new()),
                 blobs: Arc::new(MemoryBlobs::new()),
             },
+            #[cfg(feature = "postgres")]
+            BackendUrl::Postgres(url) => {
+                let server = PostgresServer::new((**url).clone());
+                Self {
+                    trust: Arc::new(PostgresDocuments::open(&server, "_trust", create).await?),
+                    entries: Arc::new(PostgresDocuments::open(&server, "_entries", create).await?),
+                    blobs: Arc::new(PostgresBlobs::open(&server, "_entries", create).await?),
+                }
+            }
         })
     }
 }
 
-fn clock() -> Arc<dyn Clock> {
+pub(crate) fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock)
 }
 
@@ -229,7 +345,7 @@ fn key_name(name: &str) -> Result<KeyName> {
 }
 
 /// Makes the project's folder, and waits until no other process makes a project there.
-fn lock_folder(folder: &std::path::Path) -> Result<File> {
+pub(crate) fn lock_folder(folder: &std::path::Path) -> Result<File> {
     let failed = |source| Error::File { operation: "create the folder", path: PathBuf::from(folder), source };
     files::create_folders(folder).map_err(failed)?;
     let lock = File::open(folder).map_err(failed)?;
@@ -238,7 +354,7 @@ fn lock_folder(folder: &std::path::Path) -> Result<File> {
 }
 
 /// Returns this machine's name in the network, with `-` for what names do not have.
-fn machine_name() -> MachineName {
+pub(crate) fn machine_name() -> MachineName {
     let system = rustix::system::uname();
     let name = system.nodename().to_string_lossy();
     let first = name.split('.').next().unwrap_or_default();

@@ -4,13 +4,15 @@ mod file;
 mod layers;
 mod template;
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use bulla_keyring::KeyName;
 use bulla_seal::ProjectId;
 
-use crate::BackendUrl;
+use crate::{BackendUrl, KeySource, PassphrasePrompt};
 
 pub use file::FILE_NAME;
 pub(crate) use file::pin_project;
@@ -30,14 +32,29 @@ pub enum Setting {
     Key,
     /// The namespace of entries where none is named.
     Namespace,
+    /// The number of an open descriptor from which the passphrase of the identity is read.
+    PassphraseFd,
+    /// The file that holds the passphrase of the identity.
+    PassphraseFile,
+    /// The service under which the system's own keyring keeps the passphrase of the identity.
+    PassphraseKeyring,
     /// The project that the backend must hold.
     Project,
 }
 
 impl Setting {
     /// Every setting, in order of their names.
-    pub const ALL: [Self; 6] =
-        [Self::Backend, Self::IgnoreEnvironment, Self::Identity, Self::Key, Self::Namespace, Self::Project];
+    pub const ALL: [Self; 9] = [
+        Self::Backend,
+        Self::IgnoreEnvironment,
+        Self::Identity,
+        Self::Key,
+        Self::Namespace,
+        Self::PassphraseFd,
+        Self::PassphraseFile,
+        Self::PassphraseKeyring,
+        Self::Project,
+    ];
 
     /// Returns the name, as it stands in the file; a dot stands between a table and its key.
     #[must_use]
@@ -48,6 +65,9 @@ impl Setting {
             Self::IgnoreEnvironment => "config.ignore_environment",
             Self::Key => "key",
             Self::Namespace => "namespace",
+            Self::PassphraseFd => "passphrase_fd",
+            Self::PassphraseFile => "passphrase_file",
+            Self::PassphraseKeyring => "passphrase_keyring",
             Self::Project => "project",
         }
     }
@@ -62,6 +82,9 @@ impl Setting {
             Self::IgnoreEnvironment => None,
             Self::Key => Some("BULLA_KEY"),
             Self::Namespace => Some("BULLA_NAMESPACE"),
+            Self::PassphraseFd => Some("BULLA_PASSPHRASE_FD"),
+            Self::PassphraseFile => Some("BULLA_PASSPHRASE_FILE"),
+            Self::PassphraseKeyring => Some("BULLA_PASSPHRASE_KEYRING"),
             Self::Project => Some("BULLA_PROJECT"),
         }
     }
@@ -134,7 +157,13 @@ pub struct Settings {
     ignore_environment: Value<bool>,
     key: Value<String>,
     namespace: Value<String>,
+    passphrase_fd: Value<Option<u32>>,
+    passphrase_file: Value<Option<PathBuf>>,
+    passphrase_keyring: Value<Option<String>>,
     project: Value<Option<ProjectId>>,
+    sources: BTreeMap<KeyName, Value<KeySource>>,
+    /// No setting, but given with them: only the program that calls can have one.
+    prompt: Option<PassphrasePrompt>,
 }
 
 impl Settings {
@@ -202,10 +231,49 @@ impl Settings {
         &self.namespace
     }
 
+    /// Returns the number of the open descriptor from which the passphrase of the identity is read, if there is one.
+    #[must_use]
+    pub fn passphrase_fd(&self) -> &Value<Option<u32>> {
+        &self.passphrase_fd
+    }
+
+    /// Returns the file that holds the passphrase of the identity, if one is named.
+    #[must_use]
+    pub fn passphrase_file(&self) -> &Value<Option<PathBuf>> {
+        &self.passphrase_file
+    }
+
+    /// Returns the service under which the system's own keyring keeps the passphrase of the identity, if one is named.
+    #[must_use]
+    pub fn passphrase_keyring(&self) -> &Value<Option<String>> {
+        &self.passphrase_keyring
+    }
+
+    /// Returns what asks a person for the passphrase of the identity.
+    pub(crate) fn prompt(&self) -> Option<&PassphrasePrompt> {
+        self.prompt.as_ref()
+    }
+
     /// Returns the project that the backend must hold, if that is pinned.
     #[must_use]
     pub fn project(&self) -> &Value<Option<ProjectId>> {
         &self.project
+    }
+
+    /// Returns the sources of external keys. They come from the settings file or from the program that calls: never from the environment, and never from
+    /// the database, whose writers could have commands run here.
+    #[must_use]
+    pub fn sources(&self) -> &BTreeMap<KeyName, Value<KeySource>> {
+        &self.sources
+    }
+
+    /// Writes the source of a key into the table `[sources]` of [`Self::file`]; what else stands there stays.
+    ///
+    /// # Errors
+    /// [`SettingsError::SourceExists`] if the file names another source for the key; [`SettingsError::Syntax`] if the table is written in a way that nothing
+    /// can be added to; [`SettingsError::File`].
+    pub fn add_source(&self, name: &KeyName, source: &KeySource) -> Result<(), SettingsError> {
+        file::add_source(&self.file, name, source)
     }
 
     /// Returns every setting as text, with where it came from; `None` where there is no value.
@@ -223,6 +291,21 @@ impl Settings {
                 }
                 Setting::Key => (setting, Some(self.key.value.clone().into()), &self.key.origin),
                 Setting::Namespace => (setting, Some(self.namespace.value.clone().into()), &self.namespace.origin),
+                Setting::PassphraseFd => (
+                    setting,
+                    self.passphrase_fd.value.map(|number| number.to_string().into()),
+                    &self.passphrase_fd.origin,
+                ),
+                Setting::PassphraseFile => (
+                    setting,
+                    self.passphrase_file.value.as_ref().map(|path| path.clone().into()),
+                    &self.passphrase_file.origin,
+                ),
+                Setting::PassphraseKeyring => (
+                    setting,
+                    self.passphrase_keyring.value.as_ref().map(|service| service.clone().into()),
+                    &self.passphrase_keyring.origin,
+                ),
                 Setting::Project => (setting, self.project.value.map(|id| id.to_string().into()), &self.project.origin),
             })
             .collect()
@@ -275,6 +358,26 @@ pub enum SettingsError {
     /// The environment has a `BULLA_` variable that means nothing.
     #[error("the environment has the unknown setting `{0}`")]
     UnknownVariable(String),
+    /// A source that is none, or of what cannot be a key.
+    #[error("the source of key `{name}` ({origin}) is not valid: {detail}")]
+    InvalidSource {
+        /// The key, as it is written there.
+        name: String,
+        /// Where it came from.
+        origin: Origin,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The settings file names another source for the key.
+    #[error("the settings file `{}` names another source for key `{name}` already: `{found}`", path.display())]
+    SourceExists {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        name: KeyName,
+        /// Its source.
+        found: Box<KeySource>,
+    },
     /// A value is not one that its setting can have.
     #[error("the setting `{}` ({origin}) is not valid: {detail}", setting.name())]
     Invalid {
@@ -296,7 +399,8 @@ impl SettingsError {
             Self::Syntax { .. } => "settings_syntax",
             Self::ForeignFile { .. } => "settings_foreign",
             Self::UnknownSetting { .. } | Self::UnknownVariable(_) => "settings_unknown",
-            Self::Invalid { .. } => "settings_invalid",
+            Self::Invalid { .. } | Self::InvalidSource { .. } => "settings_invalid",
+            Self::SourceExists { .. } => "already_exists",
         }
     }
 
@@ -304,7 +408,11 @@ impl SettingsError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::ForeignFile { .. } => Some("name it with `--config` if you trust it".to_owned()),
+            Self::ForeignFile { .. } => Some(
+                "name it with `--config` if you trust it; one with `[sources]` must be yours or root's all the same"
+                    .to_owned(),
+            ),
+            Self::SourceExists { .. } => Some("change it there, if that is what you want".to_owned()),
             Self::UnknownSetting { .. } | Self::UnknownVariable(_) => {
                 let names = Setting::ALL.into_iter();
                 let known: Vec<_> = match self {
@@ -325,6 +433,13 @@ fn data_folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
         .and_then(absolute)
         .or_else(|| variable("HOME").and_then(absolute).map(|home| home.join(".local/share")))
         .map(|folder| folder.join("bulla"))
+}
+
+/// Reads the number of a descriptor.
+fn parse_descriptor(text: &OsStr) -> Result<u32, String> {
+    text.to_str()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| "it is not the number of an open descriptor".to_owned())
 }
 
 /// Reads a project id.

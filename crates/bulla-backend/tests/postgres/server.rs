@@ -19,6 +19,7 @@ use super::variable;
 const NOBODY: u32 = 65_534;
 const PASSWORD: &str = "pass/word";
 
+#[derive(Debug)]
 pub(super) struct Server {
     folder: TempDir,
     port: u16,

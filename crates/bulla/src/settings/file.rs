@@ -6,16 +6,20 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use bulla_keyring::KeyName;
 use bulla_seal::ProjectId;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::{Origin, Setting, Settings, SettingsError};
-use crate::files;
+use crate::{KeySource, files};
 
 /// What a settings file is called.
 pub const FILE_NAME: &str = "bulla.toml";
+
+/// The table of sources.
+const SOURCES: &str = "sources";
 
 /// Longest settings file, in bytes.
 const MAX_LEN: u64 = 64 * 1024;
@@ -55,29 +59,125 @@ pub(super) fn open(path: &Path) -> Result<File, SettingsError> {
     File::open(path).map_err(|source| SettingsError::File { operation: "read", path: path.to_owned(), source })
 }
 
+/// What stands in a settings file.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    pub(super) settings: Vec<(Setting, OsString)>,
+    pub(super) sources: Vec<(KeyName, KeySource)>,
+}
+
 /// Reads the values of a settings file.
-pub(super) fn read(path: &Path, file: File) -> Result<Vec<(Setting, OsString)>, SettingsError> {
+pub(super) fn read(path: &Path, file: File) -> Result<Written, SettingsError> {
+    let metadata =
+        file.metadata().map_err(|source| SettingsError::File { operation: "read", path: path.to_owned(), source })?;
+    let table = parse(path, &text(path, file)?)?;
+    let mut written = Written::default();
+    for (name, value) in &table {
+        match value {
+            toml::Value::Table(inner) if name == "config" => {
+                for (key, value) in inner {
+                    written.settings.push(read_value(path, &format!("{name}.{key}"), value)?);
+                }
+            }
+            toml::Value::Table(inner) if name == SOURCES => written.sources = read_sources(path, inner)?,
+            value => written.settings.push(read_value(path, name, value)?),
+        }
+    }
+    // Who writes a source has commands run and files read here, so that it is not enough that the file was named.
+    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
+    let is_ours = owner == 0 || owner == geteuid().as_raw();
+    if !written.sources.is_empty() && (!metadata.is_file() || !is_ours || mode & 0o002 != 0) {
+        return Err(SettingsError::ForeignFile { path: path.to_owned(), owner, mode });
+    }
+    Ok(written)
+}
+
+fn read_sources(path: &Path, table: &toml::Table) -> Result<Vec<(KeyName, KeySource)>, SettingsError> {
+    let read = |(name, value): (&String, &toml::Value)| {
+        let invalid = |detail: String| SettingsError::InvalidSource {
+            name: name.clone(),
+            origin: Origin::File(path.to_owned()),
+            detail,
+        };
+        let key: KeyName = name.parse().map_err(|error| invalid(format!("no key can have that name: {error}")))?;
+        let text = value.as_str().ok_or_else(|| invalid("it is text in quotes".to_owned()))?;
+        let source: KeySource = text.parse().map_err(|error: crate::ParseKeySourceError| invalid(error.to_string()))?;
+        Ok((key, source.within(files::folder(path))))
+    };
+    table.iter().map(read).collect()
+}
+
+/// Adds the source of a key to a settings file.
+pub(super) fn add_source(path: &Path, name: &KeyName, source: &KeySource) -> Result<(), SettingsError> {
+    let failed = |source| SettingsError::File { operation: "write", path: path.to_owned(), source };
+    // Of several that add one at once, each adds to what the others have added.
+    let folder = File::open(files::folder(path)).map_err(failed)?;
+    folder.lock().map_err(failed)?;
+    let old = match open(path).and_then(|file| text(path, file)) {
+        Ok(old) => old,
+        Err(SettingsError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error),
+    };
+    let mut wanted = parse(path, &old)?;
+    let sources = wanted.entry(SOURCES).or_insert_with(|| toml::Table::new().into());
+    let line = format!("{} = {}\n", quoted(name.as_str()), quoted(&source.to_string()));
+    let by_hand = || SettingsError::Syntax {
+        path: path.to_owned(),
+        detail: format!("nothing can be added to `{SOURCES}` as it is written there; add by hand: {}", line.trim_end()),
+    };
+    let table = sources.as_table_mut().ok_or_else(by_hand)?;
+    if table.contains_key(name.as_str()) {
+        let found = read_sources(path, table)?.into_iter().find(|(found, _)| found == name).map(|(_, found)| found);
+        return match found {
+            Some(found) if found == *source => Ok(()),
+            Some(found) => {
+                Err(SettingsError::SourceExists { path: path.to_owned(), name: name.clone(), found: Box::new(found) })
+            }
+            None => Err(by_hand()),
+        };
+    }
+    table.insert(name.as_str().to_owned(), source.to_string().into());
+    let new = with_source(&old, &line);
+    // Text that only looks like the table's head is found out here: the new text says what the old one did, and the source.
+    if parse(path, &new).ok().as_ref() != Some(&wanted) {
+        return Err(by_hand());
+    }
+    files::replace(path, new.as_bytes(), files::PUBLIC).map_err(failed)
+}
+
+/// Puts a line behind the head of the table of sources, or both at the end.
+fn with_source(old: &str, line: &str) -> String {
+    let mut new = String::with_capacity(old.len() + line.len() + 16);
+    let mut added = false;
+    for part in old.split_inclusive('\n') {
+        new.push_str(part);
+        let head = part.split('#').next().unwrap_or_default().trim();
+        if !added && head == format!("[{SOURCES}]") {
+            if !new.ends_with('\n') {
+                new.push('\n');
+            }
+            new.push_str(line);
+            added = true;
+        }
+    }
+    if !added {
+        if !new.is_empty() && !new.ends_with('\n') {
+            new.push('\n');
+        }
+        new.push_str(&format!("\n[{SOURCES}]\n{line}"));
+    }
+    new
+}
+
+fn parse(path: &Path, text: &str) -> Result<toml::Table, SettingsError> {
     let syntax = |detail: String| SettingsError::Syntax { path: path.to_owned(), detail };
-    let text = text(path, file)?;
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+    text.parse().map_err(|error: toml::de::Error| {
         let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
         syntax(match line {
             Some(line) => format!("line {line}: {}", error.message()),
             None => error.message().to_owned(),
         })
-    })?;
-    let mut values = Vec::new();
-    for (name, value) in &table {
-        match value {
-            toml::Value::Table(inner) if name == "config" => {
-                for (key, value) in inner {
-                    values.push(read_value(path, &format!("{name}.{key}"), value)?);
-                }
-            }
-            value => values.push(read_value(path, name, value)?),
-        }
-    }
-    Ok(values)
+    })
 }
 
 fn text(path: &Path, file: File) -> Result<String, SettingsError> {
@@ -198,7 +298,7 @@ mod tests {
         pin_project(&settings, &ProjectId([7; 32])).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.ends_with("# ours\nkey = \"orders\"\n[config]\nignore_environment = true\n"));
-        let mut values = read(&path, open(&path).unwrap()).unwrap();
+        let mut values = read(&path, open(&path).unwrap()).unwrap().settings;
         values.sort_by_key(|(setting, _)| setting.name());
         let names: Vec<_> = values.iter().map(|(setting, _)| setting.name()).collect();
         assert_eq!(names, ["backend", "config.ignore_environment", "key", "project"]);

@@ -2,11 +2,16 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{FILE_NAME, Origin, Setting, Settings, SettingsError, Value, data_folder, file, parse_project};
-use crate::BackendUrl;
+use bulla_keyring::KeyName;
+
+use super::{
+    FILE_NAME, Origin, Setting, Settings, SettingsError, Value, data_folder, file, parse_descriptor, parse_project,
+};
+use crate::{BackendUrl, KeySource, PassphrasePrompt};
 
 /// What begins the names of the variables that are settings.
 const PREFIX: &str = "BULLA_";
@@ -14,7 +19,7 @@ const PREFIX: &str = "BULLA_";
 const TEST_PREFIX: &str = "BULLA_TEST_";
 
 /// Says where settings are to come from, and gives some.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct SettingsBuilder {
     folder: Option<PathBuf>,
     file: Option<PathBuf>,
@@ -22,14 +27,30 @@ pub struct SettingsBuilder {
     ignore_environment: Option<Origin>,
     variables: Option<Vec<(OsString, OsString)>>,
     given: Vec<Raw>,
+    sources: Vec<(KeyName, KeySource)>,
+    prompt: Option<PassphrasePrompt>,
 }
 
 /// A value before it is read.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Raw {
     setting: Setting,
     text: OsString,
     origin: Origin,
+}
+
+impl fmt::Debug for SettingsBuilder {
+    /// Leaves out what was given and what the environment holds: either may be a URL with a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let given: Vec<_> = self.given.iter().map(|raw| (raw.setting, &raw.origin)).collect();
+        f.debug_struct("SettingsBuilder")
+            .field("folder", &self.folder)
+            .field("file", &self.file)
+            .field("no_file", &self.no_file)
+            .field("ignore_environment", &self.ignore_environment)
+            .field("given", &given)
+            .finish_non_exhaustive()
+    }
 }
 
 impl SettingsBuilder {
@@ -87,6 +108,20 @@ impl SettingsBuilder {
         self.give(Setting::Identity, file, Origin::Code)
     }
 
+    /// Gives what asks for the passphrase of the identity, where no setting leads to one.
+    #[must_use]
+    pub fn prompt(mut self, prompt: PassphrasePrompt) -> Self {
+        self.prompt = Some(prompt);
+        self
+    }
+
+    /// Gives the source of an external key; it beats that of the settings file.
+    #[must_use]
+    pub fn source(mut self, name: KeyName, source: KeySource) -> Self {
+        self.sources.push((name, source));
+        self
+    }
+
     /// Gives one setting as text; a later one beats an earlier one.
     #[must_use]
     pub fn give(mut self, setting: Setting, text: impl Into<OsString>, origin: Origin) -> Self {
@@ -127,8 +162,9 @@ impl SettingsBuilder {
             },
         };
         let exists = file.is_some();
-        let from_file = file.map_or_else(|| Ok(Vec::new()), |file| file::read(&path, file))?;
+        let from_file = file.map_or_else(|| Ok(file::Written::default()), |file| file::read(&path, file))?;
         let mut raw: Vec<Raw> = from_file
+            .settings
             .into_iter()
             .map(|(setting, text)| Raw { setting, text, origin: Origin::File(path.clone()) })
             .collect();
@@ -143,6 +179,13 @@ impl SettingsBuilder {
             raw.extend(from_environment(&variables)?);
         }
         raw.extend(self.given);
+        // A source is no setting of the environment: see `Settings::sources`.
+        let written = from_file
+            .sources
+            .into_iter()
+            .map(|(name, value)| (name, Value { value, origin: Origin::File(path.clone()) }));
+        let given = self.sources.into_iter().map(|(name, value)| (name, Value { value, origin: Origin::Code }));
+        let sources = written.chain(given).collect();
 
         let layers = Layers { raw, working: &folder, file_folder: path.parent().unwrap_or(&folder) };
         Ok(Settings {
@@ -158,13 +201,19 @@ impl SettingsBuilder {
                         |name: &str| variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
                     data_folder(variable).map(|folder| folder.join("identity"))
                 },
-                |text, base| match text.is_empty() {
-                    true => Err("it names no file".to_owned()),
-                    false => Ok(Some(base.join(text))),
-                },
+                file_path,
             )?,
             key: layers.value(Setting::Key, || "default".to_owned(), name)?,
             namespace: layers.value(Setting::Namespace, || "default".to_owned(), name)?,
+            passphrase_fd: layers.value(Setting::PassphraseFd, || None, |text, _| parse_descriptor(text).map(Some))?,
+            passphrase_file: layers.value(Setting::PassphraseFile, || None, file_path)?,
+            passphrase_keyring: layers.value(
+                Setting::PassphraseKeyring,
+                || None,
+                |text, base| name(text, base).map(Some),
+            )?,
+            prompt: self.prompt,
+            sources,
             project: layers.value(Setting::Project, || None, |text, _| parse_project(text).map(Some))?,
             ignore_environment,
             file_exists: exists,
@@ -223,6 +272,10 @@ fn from_environment(variables: &[(OsString, OsString)]) -> Result<Vec<Raw>, Sett
         raw.push(known.ok_or_else(|| SettingsError::UnknownVariable(name.into_owned()))?);
     }
     Ok(raw)
+}
+
+fn file_path(text: &OsStr, base: &Path) -> Result<Option<PathBuf>, String> {
+    if text.is_empty() { Err("it names no file".to_owned()) } else { Ok(Some(base.join(text))) }
 }
 
 fn name(text: &OsStr, _: &Path) -> Result<String, String> {
@@ -324,8 +377,9 @@ mod tests {
         let refused = |variables: &[(&str, &str)]| in_folder(folder.path(), variables).load().unwrap_err().to_string();
         assert_eq!(refused(&[("BULLA_KEYS", "x")]), "the environment has the unknown setting `BULLA_KEYS`");
         assert_eq!(
-            refused(&[("BULLA_BACKEND", "postgres:x")]),
-            "the setting `backend` (environment BULLA_BACKEND) is not valid: it is none of `sqlite:FOLDER`, `json:FOLDER` and `memory:`"
+            refused(&[("BULLA_BACKEND", "mysql:x")]),
+            "the setting `backend` (environment BULLA_BACKEND) is not valid: it is none of `sqlite:FOLDER`, `json:FOLDER`, `memory:` and \
+             `postgres://USER@HOST/DATABASE`"
         );
         assert!(in_folder(folder.path(), &[("BULLA_TEST_ROUNDS", "3"), ("BULLATIN", "x")]).load().is_ok());
 

@@ -22,6 +22,21 @@ const EXPLANATIONS: &[(Setting, &str, &str)] = &[
         "The file that holds this machine's identity, which never leaves it. Without this line it is in the user's data folder.",
         "/etc/bulla/identity",
     ),
+    (
+        Setting::PassphraseFile,
+        "The file that holds the passphrase of the identity, where one protects it: yours, and closed to all others.",
+        "/run/secrets/bulla-passphrase",
+    ),
+    (
+        Setting::PassphraseFd,
+        "Or the number of an open descriptor that the passphrase is read from. Better given as BULLA_PASSPHRASE_FD.",
+        "3",
+    ),
+    (
+        Setting::PassphraseKeyring,
+        "Or the service under which the system's own keyring keeps the passphrase, as `bulla identity remember` does.",
+        "bulla",
+    ),
     (Setting::Key, "The named key that seals where none is named.", "default"),
     (Setting::Namespace, "The namespace of entries where none is named.", "default"),
 ];
@@ -82,6 +97,13 @@ fn render(settings: &Settings) -> Result<String, SettingsError> {
         text.push_str(&format!("\n# {purpose}\n{line}"));
     }
     text.push_str("\n[config]\n# Leave BULLA_* variables alone.\n# ignore_environment = true\n");
+    text.push_str(
+        "\n# Where the material of external keys comes from: a key, and `env:`, `file:` or `command:`, with `hex:` or `base64:` before it\n\
+         # if it is written so.\n[sources]\n# orders = \"hex:env:ORDERS_KEY\"\n",
+    );
+    for (name, source) in settings.sources() {
+        text.push_str(&format!("{} = {}\n", quoted(name.as_str()), quoted(&source.get().to_string())));
+    }
     Ok(text)
 }
 
@@ -126,5 +148,6 @@ mod tests {
         std::fs::write(&path, spelled).unwrap();
         let read = Settings::builder().file(&path).environment(false).load().unwrap();
         assert!(read.project().get().is_some() && *read.ignore_environment().get());
+        assert_eq!(read.sources().len(), 1);
     }
 }
