@@ -6,6 +6,7 @@ use clap::{ArgAction, Args, Parser};
 
 use crate::commands::Command;
 use crate::failure::Exit;
+use crate::passphrase;
 
 /// Seals an application's data under keys that can be rotated at any moment without losing a byte.
 #[derive(Debug, Parser)]
@@ -45,6 +46,9 @@ impl Global {
     /// Begins to load settings with what the flags say on top.
     pub(crate) fn settings(&self) -> SettingsBuilder {
         let mut settings = Settings::builder();
+        if !self.json {
+            settings = settings.prompt(passphrase::prompt());
+        }
         if let Some(file) = &self.config {
             settings = settings.file(file);
         }

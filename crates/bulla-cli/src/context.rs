@@ -1,6 +1,6 @@
 //! The context that a value is bound to, as the command line names it.
 
-use bulla::{Context, Project};
+use bulla::{Context, Project, ProjectId};
 use clap::Args;
 
 use crate::failure::{Failure, Result};
@@ -14,7 +14,13 @@ pub(crate) struct ContextArgs {
 
 impl ContextArgs {
     pub(crate) fn build(&self, project: &Project) -> Result<Context> {
-        let context = self.fields.iter().fold(project.context(), |context, (name, value)| context.text(name, value));
+        self.build_for(&project.id())
+    }
+
+    /// Builds the context for a project that is not at hand.
+    pub(crate) fn build_for(&self, project: &ProjectId) -> Result<Context> {
+        let context =
+            self.fields.iter().fold(Context::user(project), |context, (name, value)| context.text(name, value));
         context.build().map_err(|error| Failure::usage(error.to_string()))
     }
 }

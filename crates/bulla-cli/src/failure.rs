@@ -5,7 +5,11 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use bulla::{ErrorKind, IdentityError, KeyringError, OpenError, SettingsError, StoreError};
+use bulla::source::SourceError;
+use bulla::{
+    BackupError, ErrorKind, IdentityError, KeyringError, OpenError, PassphraseError, SettingsError, StoreError,
+    UnlockError,
+};
 use serde_json::{Value, json};
 
 /// Result of a command.
@@ -26,7 +30,7 @@ pub(crate) enum Exit {
     Conflict = 5,
     /// The backend or a file cannot be used now.
     Unavailable = 6,
-    /// `check` found damage.
+    /// Damage was found, or machines that should not be in.
     Damage = 7,
     /// Whoever read our output went away, as the shell reports it for programs that die of it (128 + SIGPIPE).
     ClosedPipe = 141,
@@ -40,8 +44,31 @@ impl Exit {
             Error::Settings(_) | Error::NoIdentityPlace | Error::InvalidName { .. } | Error::Seal(_) => Self::Usage,
             Error::NoProject { .. } | Error::Identity(IdentityError::NotFound(_)) => Self::NotFound,
             Error::AlreadyInitialized { .. } | Error::ProjectFound { .. } => Self::Conflict,
-            Error::Identity(_) | Error::BadPin { .. } => Self::Refused,
+            Error::Identity(_) | Error::BadPin { .. } | Error::PassphraseNeeded { .. } => Self::Refused,
+            Error::Unlock { source: UnlockError::Refused, .. } => Self::Refused,
+            Error::NotBuilt { .. } | Error::NoOsKeyring => Self::Usage,
+            Error::Source { source, .. } => match source {
+                SourceError::NoVariable(_) | SourceError::NoFile(_) => Self::NotFound,
+                SourceError::Exposed { .. } => Self::Refused,
+                _ => Self::Unavailable,
+            },
+            Error::SourceEncoding { .. } => Self::Refused,
+            Error::SourceUnchanged { .. } | Error::InUse(_) => Self::Conflict,
+            Error::OsKeyring { .. } => Self::Unavailable,
+            Error::Passphrase(error) => match error {
+                PassphraseError::Exposed { .. } => Self::Refused,
+                PassphraseError::Length => Self::Usage,
+                PassphraseError::File { source, .. } if source.kind() == io::ErrorKind::NotFound => Self::NotFound,
+                _ => Self::Unavailable,
+            },
             Error::File { .. } => Self::Unavailable,
+            Error::Backup { source, .. } => match source {
+                BackupError::ProjectExists(_)
+                | BackupError::NotEmpty(_)
+                | BackupError::OtherRestore(_)
+                | BackupError::TakenOver => Self::Conflict,
+                _ => Self::Refused,
+            },
             Error::Backend(error) => match error.kind() {
                 ErrorKind::Conflict => Self::Conflict,
                 ErrorKind::InvalidInput => Self::Usage,
@@ -66,14 +93,29 @@ impl Exit {
 
     fn of_keyring(error: &KeyringError) -> Self {
         match error {
-            KeyringError::NoProject | KeyringError::NoKey(_) => Self::NotFound,
-            KeyringError::ProjectExists { .. } | KeyringError::KeyExists(_) | KeyringError::Conflict(_) => {
-                Self::Conflict
-            }
-            KeyringError::Reserved(_) => Self::Usage,
-            KeyringError::Seal(_) => Self::Failed,
-            KeyringError::Backend(_) => Self::Unavailable,
-            // No grant, no data key, rolled back, corrupt, or a value that does not open.
+            KeyringError::NoProject
+            | KeyringError::NoKey(_)
+            | KeyringError::NoVersion { .. }
+            | KeyringError::NoMachine(_)
+            | KeyringError::NotPending(_) => Self::NotFound,
+            KeyringError::ProjectExists { .. }
+            | KeyringError::KeyExists(_)
+            | KeyringError::MachineExists { .. }
+            | KeyringError::MaterialInUse { .. }
+            | KeyringError::Conflict(_)
+            | KeyringError::Busy { .. }
+            | KeyringError::LeaseLost => Self::Conflict,
+            KeyringError::Reserved(_)
+            | KeyringError::AmbiguousMachine { .. }
+            | KeyringError::EmptyMachine
+            | KeyringError::WrongUse { .. }
+            | KeyringError::Setting { .. }
+            | KeyringError::RandomLength(_) => Self::Usage,
+            // Material, or a message, that the algorithm cannot have; that the system gives no random bytes is none's fault.
+            KeyringError::Seal(bulla::SealError::Random | bulla::SealError::Library) => Self::Failed,
+            KeyringError::Seal(_) => Self::Usage,
+            KeyringError::Backend(_) | KeyringError::Stale { .. } => Self::Unavailable,
+            // No grant, put out, may not do it, would be the last; no data key, rolled back, corrupt, or a value that does not open.
             _ => Self::Refused,
         }
     }
@@ -88,7 +130,7 @@ Exit codes:
     4  refused: it does not open, is damaged, or this machine may not
     5  conflict: it exists already, or is not as expected
     6  the backend, or a file, cannot be used now
-    7  `check` found damage
+    7  damage was found, or machines that should not be in
   141  whoever read the output went away";
 }
 
@@ -184,6 +226,7 @@ impl From<SettingsError> for Failure {
             SettingsError::File { source, .. } if source.kind() == io::ErrorKind::NotFound => Exit::NotFound,
             SettingsError::File { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => Exit::Conflict,
             SettingsError::File { .. } => Exit::Unavailable,
+            SettingsError::SourceExists { .. } => Exit::Conflict,
             _ => Exit::Usage,
         };
         Self { code: error.code(), message: error.to_string(), hint: error.hint(), exit }

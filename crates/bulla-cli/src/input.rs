@@ -4,10 +4,18 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use bulla::{Encoding, SecretVec};
+use zeroize::Zeroizing;
+
 use crate::failure::{Failure, Result};
 
 /// What stands for standard input and standard output.
 pub(crate) const DASH: &str = "-";
+
+/// Most that is read of a message that is signed, or of a value that is opened, in one piece.
+const MAX_MESSAGE_LEN: usize = 512 << 20;
+/// Most that is read of material: what the longest takes in the longest encoding, and a line end.
+const MAX_MATERIAL_LEN: usize = 4 << 10;
 
 /// An open file, or standard input.
 pub(crate) struct Input {
@@ -45,6 +53,37 @@ impl Input {
     /// Names it in a message.
     pub(crate) fn described(&self) -> String {
         self.path().map_or_else(|| "standard input".to_owned(), |path| path.display().to_string())
+    }
+
+    /// Reads all of a message that is dealt with in one piece.
+    pub(crate) fn message(self) -> Result<Zeroizing<Vec<u8>>> {
+        self.whole(MAX_MESSAGE_LEN)
+    }
+
+    /// Reads the material of a key.
+    pub(crate) fn material(self, encoding: Encoding) -> Result<SecretVec> {
+        let described = self.described();
+        let text = self.whole(MAX_MATERIAL_LEN)?;
+        encoding.decode(&text).map_err(|error| {
+            Failure::usage(format!("`{described}` holds no material: {error}"))
+                .with_hint("`--encoding` says how it is written: `hex`, `base64`, or `raw`")
+        })
+    }
+
+    /// Reads all there is; more than `limit` is refused.
+    pub(crate) fn whole(mut self, limit: usize) -> Result<Zeroizing<Vec<u8>>> {
+        // Room for all of it at once where its length is known, so that no copy is left behind by growing.
+        let len = self.len.and_then(|len| usize::try_from(len).ok()).map_or(0, |len| len.min(limit) + 1);
+        let mut bytes = Zeroizing::new(Vec::with_capacity(len));
+        let read = self.reader.by_ref().take(limit as u64 + 1).read_to_end(&mut bytes);
+        read.map_err(|error| self.failure(&error))?;
+        if bytes.len() > limit {
+            return Err(Failure::usage(format!(
+                "`{}` has more than the {limit} bytes that are taken",
+                self.described()
+            )));
+        }
+        Ok(bytes)
     }
 
     /// Describes why reading failed.

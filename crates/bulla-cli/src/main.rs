@@ -6,12 +6,16 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod ask;
 mod commands;
 mod context;
+mod duration;
 mod failure;
 mod input;
+mod machines;
 mod names;
 mod output;
+mod passphrase;
 mod progress;
 mod target;
 

@@ -40,6 +40,16 @@ pub(crate) fn moment(moment: Timestamp) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3_600, rest / 60 % 60, rest % 60)
 }
 
+/// Writes a moment in UTC for a table: `YYYY-MM-DD HH:MM:SS`, or `-` where there is none that a calendar has.
+pub(crate) fn table_moment(at: Timestamp) -> String {
+    /// The first moment of the year 10000, in milliseconds.
+    const END: u64 = 253_402_300_800_000;
+    match at.0 {
+        1..END => moment(at).replace('T', " ").replace('Z', ""),
+        _ => "-".to_owned(),
+    }
+}
+
 /// Returns the Gregorian date so many days after 1970-01-01.
 ///
 /// Years are counted from 1 March of the year 0, so that a leap day is the last of its year; 400 of them have 146,097 days.
@@ -72,6 +82,15 @@ mod tests {
         }
         // Far beyond any calendar, and yet no panic.
         assert!(moment(Timestamp(u64::MAX)).ends_with('Z'));
+    }
+
+    #[test]
+    fn moments_of_no_calendar_are_a_dash_in_tables() {
+        assert_eq!(table_moment(Timestamp(1_798_761_599_999)), "2026-12-31 23:59:59");
+        assert_eq!(table_moment(Timestamp(253_402_300_799_999)), "9999-12-31 23:59:59");
+        for none in [0, 253_402_300_800_000, u64::MAX] {
+            assert_eq!(table_moment(Timestamp(none)), "-");
+        }
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use serde_json::Value;
+use bulla::Encoding;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use crate::failure::{Failure, Result};
 
@@ -58,6 +60,17 @@ impl Output {
         if self.json {
             to_stderr(&record.to_string());
         }
+    }
+
+    /// Writes bytes as text, in a record under the name of what they are, or as they are.
+    pub(crate) fn encoded(&self, bytes: &[u8], what: &str, encoding: Encoding) -> Result<()> {
+        if encoding == Encoding::Raw && !self.json {
+            return self.bytes(bytes);
+        }
+        // JSON is text: raw bytes have no place in it.
+        let encoding = if encoding == Encoding::Raw { Encoding::Base64 } else { encoding };
+        let text = Zeroizing::new(String::from_utf8_lossy(&encoding.encode(bytes)).into_owned());
+        self.result(&json!({ what: text.as_str(), "encoding": encoding.name() }), || text.to_string())
     }
 
     /// Writes data to standard output.

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output::Output;
 
-/// A progress bar over bytes; nothing where nobody watches.
+/// A progress bar over bytes, or a line that counts; nothing where nobody watches.
 pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
@@ -26,6 +26,26 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
         Self(bar)
+    }
+
+    /// Begins to count what has no end that is known.
+    pub(crate) fn counting(output: &Output) -> Self {
+        if !output.shows_progress() {
+            return Self(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self(bar)
+    }
+
+    /// Shows how far the work is.
+    pub(crate) fn say(&self, text: impl FnOnce() -> String) {
+        if !self.0.is_hidden() {
+            self.0.set_message(text());
+        }
     }
 
     pub(crate) fn advance(&self, bytes: usize) {

@@ -60,7 +60,7 @@ fn a_kill_loses_nothing_that_was_acknowledged() {
 }
 
 /// Runs the program; kills it once `delay` has passed. Says whether it ended by itself, and well.
-fn run_or_kill(sandbox: &Sandbox, arguments: &[&str], delay: Duration) -> bool {
+pub(crate) fn run_or_kill(sandbox: &Sandbox, arguments: &[&str], delay: Duration) -> bool {
     let mut command = sandbox.command(arguments);
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let pid = rustix::process::Pid::from_child(&child);

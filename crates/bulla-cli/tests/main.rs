@@ -8,13 +8,26 @@
     reason = "a test stops at the first surprise, and the long ones say what they did"
 )]
 
+mod administrators;
 mod at_once;
+mod audit;
+mod backups;
 mod demo;
 mod entries;
 mod files;
+mod fleet;
+mod hand_edits;
 mod help;
+mod identity;
+mod key_dependents;
+mod key_material;
+mod key_operations;
+mod key_states;
 mod keys;
 mod killed;
+mod machines;
 mod project;
+mod recovery;
+mod rotations;
 mod sandbox;
 mod settings;

@@ -1,11 +1,13 @@
 //! A folder with a home and nothing else, in which `bulla` runs.
 
 use std::ffi::OsStr;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::{env, fs};
 
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -97,6 +99,26 @@ impl Sandbox {
         })
     }
 
+    /// Runs the program with a person at its terminal, who gives one answer; what the terminal showed is the run's `stderr`.
+    pub(crate) fn at_terminal<A: AsRef<OsStr>>(&self, answer: &str, arguments: impl IntoIterator<Item = A>) -> Run {
+        let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&person).unwrap();
+        unlockpt(&person).unwrap();
+        let name = ptsname(&person, Vec::new()).unwrap().into_string().unwrap();
+        let terminal = OpenOptions::new().read(true).write(true).open(name).unwrap();
+        let child = {
+            let mut command = self.command(arguments);
+            command.stdin(terminal.try_clone().unwrap()).stderr(terminal).stdout(Stdio::piped());
+            command.spawn().unwrap()
+        };
+        let mut person = File::from(person);
+        person.write_all(answer.as_bytes()).unwrap();
+        let mut shown = Vec::new();
+        // The terminal ends with an error once nobody has it open any more.
+        let _ = person.read_to_end(&mut shown);
+        Run { stderr: String::from_utf8(shown).unwrap(), ..Run::end_of(child) }
+    }
+
     pub(crate) fn spawn_fed<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Child {
         let mut command = self.command(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -126,6 +148,23 @@ impl Run {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert!(self.stderr.starts_with("error: "), "{self:?}");
         assert!(self.stderr.contains(part), "{self:?}");
+        assert!(self.stdout.is_empty(), "{self:?}");
+        self
+    }
+
+    /// Expects an exit code, and an error that says `part` behind what was said before.
+    #[track_caller]
+    pub(crate) fn fails_late(self, code: i32, part: &str) -> Self {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        let error = self.stderr.split_once("error: ").map(|(_, error)| error);
+        assert!(error.is_some_and(|error| error.contains(part)), "{self:?}");
+        self
+    }
+
+    /// Expects an exit code and a stable code, in JSON.
+    #[track_caller]
+    pub(crate) fn refuses(self, code: i32, stable: &str) -> Self {
+        assert_eq!((self.code, self.json_error()["code"].as_str()), (Some(code), Some(stable)), "{self:?}");
         assert!(self.stdout.is_empty(), "{self:?}");
         self
     }

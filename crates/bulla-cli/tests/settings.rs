@@ -24,7 +24,7 @@ fn every_value_says_where_it_came_from() {
     assert_eq!(setting(&run, "config.ignore_environment"), ("false".into(), "default".into()));
 
     let text = Run::of(command.env("BULLA_KEY", "orders"));
-    assert_eq!(text.succeeds().json().len(), 6);
+    assert_eq!(text.succeeds().json().len(), 9);
     let text = sandbox.run(["config", "show"]).succeeds();
     assert!(text.text().lines().any(|line| line.starts_with("namespace ") && line.contains("(file ")), "{text:?}");
 }

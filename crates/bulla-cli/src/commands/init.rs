@@ -1,7 +1,7 @@
 use bulla::{BackendUrl, Project};
 use serde_json::json;
 
-use super::Desk;
+use super::{Desk, recovery};
 use crate::failure::{Failure, Result};
 
 /// Make a project in this folder
@@ -9,9 +9,13 @@ use crate::failure::{Failure, Result};
 /// Writes `bulla.toml`, which names the project and where it lives, and makes an identity for this machine if it has none. The
 /// project's first key is called `default`, unless the setting `key` says otherwise.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Also make recovery words: 24 words, shown once, with which `bulla recover` lets a new machine in when none is left
+    #[arg(long)]
+    recovery: bool,
+}
 
-pub(crate) async fn run(_: &Args, desk: &Desk) -> Result<()> {
+pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
     let settings = desk.global.settings().load_for_init()?;
     if settings.backend().get() == &BackendUrl::Memory {
         return Err(Failure::usage("a project in memory would be gone with this command")
@@ -35,5 +39,10 @@ pub(crate) async fn run(_: &Args, desk: &Desk) -> Result<()> {
             settings.file().display(),
             settings.key().get(),
         )
-    })
+    })?;
+    if args.recovery {
+        let name = recovery::DEFAULT_NAME.parse().expect("the name follows the grammar of names");
+        recovery::give_words(&project, desk, &name).await?;
+    }
+    Ok(())
 }

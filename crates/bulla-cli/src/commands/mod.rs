@@ -1,19 +1,36 @@
 //! The commands, one a file.
 
+mod accept_rollback;
+mod approve;
+mod audit;
+mod authorize;
+mod backup;
 mod check;
 mod completions;
 mod config;
 mod demo;
+mod enroll;
 mod get;
+mod identity;
 mod init;
 mod key;
+mod list;
 mod ls;
 mod man;
 mod open;
+mod policy;
 mod put;
+mod random;
+mod recover;
+mod recovery;
+mod restore;
+mod revoke;
+mod rewrap;
 mod rm;
+mod rotate;
 mod seal;
 mod status;
+mod verify;
 
 use std::ffi::{OsStr, OsString};
 
@@ -28,16 +45,38 @@ use crate::output::Output;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Init(init::Args),
+    Enroll(enroll::Args),
+    #[command(alias = "authorise")]
+    Authorize(authorize::Args),
+    Approve(approve::Args),
+    List(list::Args),
+    Verify(verify::Args),
+    Revoke(revoke::Args),
+    Rotate(rotate::Args),
+    #[command(subcommand)]
+    Audit(audit::Command),
+    #[command(subcommand)]
+    Policy(policy::Command),
+    #[command(subcommand)]
+    Recovery(recovery::Command),
+    Recover(recover::Args),
+    AcceptRollback(accept_rollback::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
     #[command(subcommand)]
     Key(key::Command),
     Seal(seal::Args),
     Open(open::Args),
+    Rewrap(rewrap::Args),
     Put(put::Args),
     Get(get::Args),
     Ls(ls::Args),
     Rm(rm::Args),
     Check(check::Args),
+    Random(random::Args),
     Status(status::Args),
+    #[command(subcommand)]
+    Identity(identity::Command),
     #[command(subcommand)]
     Config(config::Command),
     Completions(completions::Args),
@@ -50,15 +89,32 @@ pub(crate) async fn run(arguments: Arguments, output: &Output) -> Result<()> {
     let desk = Desk { global: arguments.global, output: *output };
     match arguments.command {
         Command::Init(args) => init::run(&args, &desk).await,
+        Command::Enroll(args) => enroll::run(&args, &desk),
+        Command::Authorize(args) => authorize::run(&args, &desk).await,
+        Command::Approve(args) => approve::run(&args, &desk).await,
+        Command::List(args) => list::run(&args, &desk).await,
+        Command::Verify(args) => verify::run(&args, &desk).await,
+        Command::Revoke(args) => revoke::run(&args, &desk).await,
+        Command::Rotate(args) => rotate::run(&args, &desk).await,
+        Command::Audit(command) => audit::run(&command, &desk).await,
+        Command::Policy(command) => policy::run(&command, &desk).await,
+        Command::Recovery(command) => recovery::run(&command, &desk).await,
+        Command::Recover(args) => recover::run(&args, &desk).await,
+        Command::AcceptRollback(args) => accept_rollback::run(&args, &desk).await,
+        Command::Backup(args) => backup::run(&args, &desk).await,
+        Command::Restore(args) => restore::run(&args, &desk).await,
         Command::Key(command) => key::run(command, &desk).await,
         Command::Seal(args) => seal::run(&args, &desk).await,
         Command::Open(args) => open::run(&args, &desk).await,
+        Command::Rewrap(args) => rewrap::run(&args, &desk).await,
         Command::Put(args) => put::run(&args, &desk).await,
         Command::Get(args) => get::run(&args, &desk).await,
         Command::Ls(args) => ls::run(&args, &desk).await,
         Command::Rm(args) => rm::run(&args, &desk).await,
         Command::Check(args) => check::run(&args, &desk).await,
+        Command::Random(args) => random::run(&args, &desk),
         Command::Status(args) => status::run(&args, &desk).await,
+        Command::Identity(command) => identity::run(&command, &desk),
         Command::Config(command) => config::run(&command, &desk),
         Command::Completions(args) => completions::run(&args, &desk),
         Command::Man(args) => man::run(&args, &desk),

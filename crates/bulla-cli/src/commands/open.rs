@@ -1,10 +1,12 @@
 use std::ffi::OsString;
-use std::io::{BufRead, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use bulla::KeyringError;
-use bulla_seal::SealedStream;
+use bulla::{KeyName, KeyVersion, KeyringError, Project};
+use bulla_seal::{KeyVersionId, SealedStream};
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::Desk;
 use super::seal::opened_name;
@@ -13,6 +15,9 @@ use crate::failure::{Failure, Result, open_error};
 use crate::input::{DASH, Input};
 use crate::progress::Progress;
 use crate::target::{Privacy, Target};
+
+/// What begins a value that was sealed to a public key.
+const SEALED_TO: &[u8] = b"BLX";
 
 /// Open a sealed file, or what comes through a pipe
 ///
@@ -49,17 +54,35 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
     };
     let progress = Progress::over(&desk.output, "opening", input.len());
     let described = input.described();
-    let failed = |error: &std::io::Error| match open_error(error) {
+    let failed = |error: &io::Error| match open_error(error) {
         Some(error) => Failure::from(error).about(&described),
         None => Failure::file("read", described.as_ref(), error),
     };
+    let input = match Kind::of(input)? {
+        Kind::Sealed(input) => input,
+        Kind::SealedTo(sealed) => {
+            let opened = match project.key(name)?.open(&context, &sealed).await {
+                Err(bulla::Error::Keyring(KeyringError::Open(error))) => {
+                    return Err(Failure::from(error).about(&described));
+                }
+                opened => Zeroizing::new(opened?),
+            };
+            let mut target = Target::create(&path, args.force, Privacy::Secret)?;
+            target.write_all(&opened).map_err(|error| target.failure(&error))?;
+            let to_stdout = target.is_stdout();
+            target.finish()?;
+            // Which version it was is not asked a second time.
+            let record = json!({ "key": name, "bytes": opened.len(), "output": path.to_string_lossy() });
+            if to_stdout {
+                desk.output.done_beside_data(&record);
+                return Ok(());
+            }
+            return desk.output.done(&record, || format!("opened {} bytes to {}", opened.len(), path.display()));
+        }
+    };
     let reader = SealedStream::new(input).map_err(|error| failed(&error))?;
     let id = reader.header().key_version();
-    let version = match project.keyring().version(project.key(name)?.name(), id).await {
-        Ok(version) => version,
-        Err(KeyringError::Open(error)) => return Err(Failure::from(error).about(&described)),
-        Err(error) => return Err(bulla::Error::from(error).into()),
-    };
+    let version = find_version(&project, project.key(name)?.name(), id, &described).await?;
     let mut reader =
         reader.open(version.seal_key(), &context).map_err(|error| Failure::from(error).about(&described))?;
     let mut target = Target::create(&path, args.force, Privacy::Secret)?;
@@ -92,4 +115,40 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
         return Ok(());
     }
     desk.output.done(&record, text)
+}
+
+/// How a value was sealed, as its first bytes say.
+pub(super) enum Kind {
+    /// Under a key that both sides hold: it is opened as it is read.
+    Sealed(io::Chain<io::Cursor<Vec<u8>>, Input>),
+    /// To a public key: it is opened in one piece.
+    SealedTo(Zeroizing<Vec<u8>>),
+}
+
+impl Kind {
+    pub(super) fn of(mut input: Input) -> Result<Self> {
+        let mut first = Vec::with_capacity(SEALED_TO.len());
+        let read = input.by_ref().take(SEALED_TO.len() as u64).read_to_end(&mut first);
+        read.map_err(|error| input.failure(&error))?;
+        if first == SEALED_TO {
+            let mut sealed = input.message()?;
+            sealed.splice(..0, first);
+            return Ok(Self::SealedTo(sealed));
+        }
+        Ok(Self::Sealed(io::Cursor::new(first).chain(input)))
+    }
+}
+
+/// Finds the version of a key that a value names.
+pub(super) async fn find_version(
+    project: &Project,
+    name: &KeyName,
+    id: KeyVersionId,
+    described: &str,
+) -> Result<Arc<KeyVersion>> {
+    match project.keyring().version(name, id).await {
+        Ok(version) => Ok(version),
+        Err(KeyringError::Open(error)) => Err(Failure::from(error).about(described)),
+        Err(error) => Err(bulla::Error::from(error).into()),
+    }
 }

@@ -1,7 +1,9 @@
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use bulla::{Algorithm, KeyVersion, KeyringError, PublicKey, SealToKey};
 use bulla_seal::SealWriter;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -15,6 +17,12 @@ use crate::target::{Privacy, Target};
 
 /// What the names of sealed files end with.
 pub(super) const SUFFIX: &str = ".bulla";
+/// Most that is sealed to a public key at a time: what is opened in one piece, but for what sealing adds.
+pub(super) const MAX_SEALED_TO_LEN: u64 = 500 << 20;
+/// What the text of a public key to seal to begins with.
+const PUBLIC_BEGINS: &str = "bulla-seal-to:";
+/// Longest file that holds one.
+const MAX_PUBLIC_LEN: usize = 16 << 10;
 /// How much is read at once.
 pub(super) const BUFFER_LEN: usize = 64 * 1_024;
 
@@ -37,21 +45,63 @@ pub(crate) struct Args {
     key: Option<OsString>,
     #[command(flatten)]
     context: ContextArgs,
+    /// Seal to this public key (`bulla key show NAME --public`): its text, or a file that holds it. No project is needed, and only the project that
+    /// the key belongs to opens
+    #[arg(long, value_name = "PUBLIC", conflicts_with = "key")]
+    to: Option<OsString>,
+}
+
+/// What a value is sealed under.
+enum Sealing {
+    /// A key that both sides hold.
+    Under(Arc<KeyVersion>),
+    /// A public key.
+    To(Box<SealToKey>),
 }
 
 pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
-    let project = desk.project_with_key(args.key.as_deref()).await?;
-    let name = project.settings().key().get();
-    let context = args.context.build(&project)?;
-    let version = project.keyring().current(project.key(name)?.name()).await.map_err(bulla::Error::from)?;
+    let (sealing, context, number) = match &args.to {
+        Some(to) => {
+            let to = read_public(to)?;
+            let context = args.context.build_for(&to.project())?;
+            (Sealing::To(Box::new(to)), context, None)
+        }
+        None => {
+            let project = desk.project_with_key(args.key.as_deref()).await?;
+            let key = project.key(project.settings().key().get())?;
+            let context = args.context.build(&project)?;
+            match key.current().await {
+                Ok(version) => {
+                    let number = version.number();
+                    (Sealing::Under(version), context, Some(number))
+                }
+                Err(bulla::Error::Keyring(KeyringError::WrongUse { algorithm: Algorithm::XWing, .. })) => {
+                    let number = key.info().await?.newest;
+                    match key.public_key(Some(number)).await? {
+                        PublicKey::XWing(to) => (Sealing::To(Box::new(to)), context, Some(number)),
+                        other => return Err(Failure::usage(format!("nobody can seal to the public key {other:?}"))),
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    };
+    let (name, id) = match &sealing {
+        Sealing::Under(version) => (version.name().to_string(), version.id()),
+        Sealing::To(to) => (to.name().to_string(), to.id()),
+    };
 
     let mut input = Input::open(args.file.as_deref())?;
     let path = args.output.clone().unwrap_or_else(|| input.path().map_or(DASH.into(), sealed_name));
     let mut target = Target::create(&path, args.force, Privacy::Sealed)?;
     let progress = Progress::over(&desk.output, "sealing", input.len());
 
-    let mut writer =
-        SealWriter::new(version.seal_key(), version.params(), &context, &mut target).map_err(bulla::Error::from)?;
+    let mut writer = match &sealing {
+        Sealing::Under(version) => {
+            SealWriter::new(version.seal_key(), version.params(), &context, &mut target).map_err(bulla::Error::from)?
+        }
+        Sealing::To(to) => to.writer(&context, &mut target).map_err(|error| Failure::file("write", &path, &error))?,
+    };
     let mut buffer = Zeroizing::new(vec![0; BUFFER_LEN]);
     let mut len = 0_u64;
     let written = loop {
@@ -65,6 +115,11 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
             break Err(error);
         }
         len += read as u64;
+        if matches!(sealing, Sealing::To(_)) && len > MAX_SEALED_TO_LEN {
+            return Err(Failure::usage(format!(
+                "at most {MAX_SEALED_TO_LEN} bytes are sealed to a public key at a time"
+            )));
+        }
         progress.advance(read);
     };
     written.map_err(|error| target.failure(&error))?;
@@ -74,16 +129,34 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
     target.finish()?;
     let record = json!({
         "key": name,
-        "version": version.number(),
+        "version": number,
+        "version_id": id.to_string(),
         "bytes": len,
         "output": path.to_string_lossy(),
     });
-    let text = || format!("sealed {len} bytes to {} under {name} version {}", path.display(), version.number());
+    let text = || {
+        let version = number.map_or_else(|| id.to_string(), |number| number.to_string());
+        format!("sealed {len} bytes to {} under {name} version {version}", path.display())
+    };
     if to_stdout {
         desk.output.done_beside_data(&record);
         return Ok(());
     }
     desk.output.done(&record, text)
+}
+
+/// Reads a public key: its text, or a file that holds it.
+fn read_public(argument: &OsStr) -> Result<SealToKey> {
+    let text = match argument.to_str().filter(|text| text.starts_with(PUBLIC_BEGINS)) {
+        Some(text) => text.to_owned(),
+        None => {
+            let bytes = Input::open(Some(Path::new(argument)))?.whole(MAX_PUBLIC_LEN)?;
+            String::from_utf8_lossy(&bytes).into_owned()
+        }
+    };
+    text.trim().parse().map_err(|error: bulla::ParseSealToKeyError| {
+        Failure::usage(error.to_string()).with_hint("`bulla key show NAME --public` prints that of an `xwing` key")
+    })
 }
 
 fn sealed_name(path: &Path) -> PathBuf {

@@ -1,7 +1,9 @@
+use bulla::{Capability, Rotation, RotationPhase};
 use serde_json::json;
 
-use super::Desk;
+use super::{Desk, approve, rotate};
 use crate::failure::Result;
+use crate::names::table_moment;
 
 /// Show the project, this machine, and where everything lies
 #[derive(Debug, clap::Args)]
@@ -26,6 +28,12 @@ pub(crate) async fn run(_: &Args, desk: &Desk) -> Result<()> {
             break;
         }
     }
+    let keyring = project.keyring();
+    let machines = keyring.machines();
+    let authorisers =
+        machines.values().filter(|machine| machine.capability.is_some_and(Capability::may_authorise)).count();
+    let pending = keyring.pending().await.map_err(bulla::Error::from)?;
+    let rotation = keyring.rotation().await.map_err(bulla::Error::from)?;
     let record = json!({
         "project": project.id().to_string(),
         "backend": settings.backend().get().to_string(),
@@ -33,22 +41,45 @@ pub(crate) async fn run(_: &Args, desk: &Desk) -> Result<()> {
         "identity": identity,
         "fingerprint": fingerprint,
         "trust_log": { "length": pin.length(), "head": head, "remembered": project.pin_is_kept() },
+        "machines": { "in": machines.len(), "authorise": authorisers },
+        "epoch": keyring.epoch(),
+        "rotation": rotation.as_ref().map(rotate::record),
+        "pending": pending.iter().map(approve::record).collect::<Vec<_>>(),
         "keys": keys,
         "namespaces": namespaces,
     });
     desk.output.result(&record, || {
         let remembered =
             if project.pin_is_kept() { "" } else { ", not remembered: the identity's folder is read-only" };
-        let lines = [
+        let mut lines = vec![
             ("project", project.id().to_string()),
             ("backend", settings.backend().get().to_string()),
             ("settings", settings.file().display().to_string()),
             ("identity", identity.unwrap_or_else(|| "-".to_owned())),
             ("this machine", fingerprint),
             ("trust log", format!("{} records, head {head}{remembered}", pin.length())),
+            ("machines", format!("{}, of which {authorisers} let others in", machines.len())),
+            ("epoch", keyring.epoch().to_string()),
             ("keys", keys.to_string()),
             ("namespaces", if namespaces.is_empty() { "-".to_owned() } else { namespaces.join(", ") }),
         ];
-        lines.map(|(name, value)| format!("{name:<13} {value}")).join("\n")
+        if let Some(rotation) = rotation.filter(|rotation| !rotation.is_done()) {
+            lines.push(("rotation", under_way(&rotation)));
+        }
+        lines.extend(pending.iter().map(|pending| ("to approve", approve::described(pending))));
+        let lines: Vec<_> = lines.into_iter().map(|(name, value)| format!("{name:<13} {value}")).collect();
+        lines.join("\n")
     })
+}
+
+/// Says how far a rotation is that has not ended.
+fn under_way(rotation: &Rotation) -> String {
+    let done = match rotation.phase {
+        RotationPhase::Owed => "a machine was put out, and the data key was not rotated yet".to_owned(),
+        phase => {
+            let since = table_moment(rotation.started);
+            format!("to epoch {}, since {since}, phase {phase}: {}", rotation.epoch, rotate::counts(rotation))
+        }
+    };
+    format!("{done}; `bulla rotate --resume` completes it")
 }

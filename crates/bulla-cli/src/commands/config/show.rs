@@ -10,8 +10,14 @@ pub(crate) struct Args {}
 
 pub(crate) fn run(_: &Args, desk: &Desk) -> Result<()> {
     let settings = desk.global.settings().load()?;
-    for (setting, value, origin) in settings.report() {
-        let value = value.map(|value| value.to_string_lossy().into_owned());
+    let settings_of_all = settings.report().into_iter().map(|(setting, value, origin)| {
+        (setting.name().to_owned(), value.map(|value| value.to_string_lossy().into_owned()), origin)
+    });
+    let sources = settings
+        .sources()
+        .iter()
+        .map(|(name, source)| (format!("sources.{name}"), Some(source.get().to_string()), source.origin()));
+    for (name, value, origin) in settings_of_all.chain(sources) {
         let kind = match origin {
             Origin::File(_) => "file",
             Origin::Environment(_) => "environment",
@@ -20,13 +26,12 @@ pub(crate) fn run(_: &Args, desk: &Desk) -> Result<()> {
             _ => "default",
         };
         let record = json!({
-            "setting": setting.name(),
+            "setting": name,
             "value": value,
             "origin": kind,
             "from": origin.to_string(),
         });
-        desk.output
-            .result(&record, || format!("{:<26} {}  ({origin})", setting.name(), value.as_deref().unwrap_or("-")))?;
+        desk.output.result(&record, || format!("{:<26} {}  ({origin})", name, value.as_deref().unwrap_or("-")))?;
     }
     Ok(())
 }

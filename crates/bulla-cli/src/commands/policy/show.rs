@@ -1,0 +1,10 @@
+use crate::commands::Desk;
+use crate::failure::Result;
+
+/// Show the policy
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) async fn run(desk: &Desk) -> Result<()> {
+    super::tell(&desk.project().await?, desk).await
+}
