@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidTag
 from keyring_vectors import reference as keyring
 from seal_vectors import reference as seal
 
-COLLECTIONS = ["trust_log", "keys", "key_versions", "key_ids", "key_uses", "wraps"]
+COLLECTIONS = ["trust_log", "keys", "key_versions", "key_ids", "key_uses", "key_states", "wraps"]
 START = b"BLB\x01"
 HEADER_LIMIT = 1 << 24
 ITEM_LIMIT = 133_440

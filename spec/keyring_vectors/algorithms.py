@@ -44,7 +44,7 @@ def ask(project: Project, algorithm: int, *, ok: str = "ok") -> dict[str, str]:
     """Adds all that can be asked of a key; returns what comes of sealing under it."""
     name = NAMES[algorithm]
     key = project.key_version(name, 2)
-    version = named_keys.Version(2, key.id, algorithm, False, 1, key.material)
+    version = named_keys.Version(2, key.id, algorithm, 1, False, 1, key.material)
     signature = project.signed(name, 1, algorithm, MESSAGE) if algorithm in (4, *SIGN) else key.id + bytes(64)
     verified = {"result": True} if ok == "ok" else {}
     if algorithm in SUITES:
@@ -127,7 +127,7 @@ def versions() -> Named:
         other = 2 if algorithm == 1 else 5 if algorithm == 4 else 4 if algorithm == 5 else 1
         project = key_of(algorithm)
         key = project.key_version(name, 2)
-        project.put_version(name, [1, 2, key.id, other, 1, 0, TIME + 2, 1], key.material)
+        project.put_version(name, [1, 2, key.id, other, 1, 0, TIME + 2, 1, 1], key.material)
         if algorithm == 1:
             project.put_value(name, 2, 1, expect="corrupt")
             keys = {name: "corrupt"}
@@ -143,7 +143,7 @@ def versions() -> Named:
         name = NAMES[algorithm]
         project = key_of(algorithm)
         key = project.key_version(name, 2)
-        project.put_version(name, [1, 2, key.id, algorithm, 1, 0, TIME + 2, 1], drawn("material", length))
+        project.put_version(name, [1, 2, key.id, algorithm, 1, 0, TIME + 2, 1, 1], drawn("material", length))
         yield from short(project, algorithm, f"generated_of_{length}", f"generated material of {length} bytes")
     for algorithm, length in ((1, 15), (1, 1025), (4, 15), (4, 1025), (5, 16), (6, 31), (8, 16)):
         project, _ = outside(algorithm, length)
@@ -152,7 +152,7 @@ def versions() -> Named:
     for what, scalar in (("zero", 0), ("order", order), ("beyond", order + 1), ("all_ones", (1 << 256) - 1)):
         project = key_of(6)
         key = project.key_version(NAMES[6], 2)
-        project.put_version(NAMES[6], [1, 2, key.id, 6, 1, 0, TIME + 2, 1], scalar.to_bytes(32, "big"))
+        project.put_version(NAMES[6], [1, 2, key.id, 6, 1, 0, TIME + 2, 1, 1], scalar.to_bytes(32, "big"))
         yield from short(project, 6, f"scalar_{what}", f"a scalar that is none: {what}")
 
 
@@ -164,7 +164,7 @@ def outside(algorithm: int, length: int) -> tuple[Project, bytes]:
     prk = seal.hmac_sha256(b"bulla/seal/v1", material)
     version_id = seal.hkdf_expand(prk, b"bulla/seal/v1/key-version", 8)
     del project.documents["key_ids"][project.key_version(name, 2).id]
-    project.put_version(name, [1, 2, version_id, algorithm, 2, 0, TIME + 2, 1], material)
+    project.put_version(name, [1, 2, version_id, algorithm, 2, 0, TIME + 2, 1, 1], material)
     project.put("key_ids", version_id, ref.encode([1, name, 2]))
     project.put_description(name, project.description(name, algorithm, 2, newest_id=version_id, settings={7: 2}))
     return project, material
@@ -213,7 +213,7 @@ def from_outside() -> Named:
     for algorithm in (*SIGN, 8):
         name = NAMES[algorithm]
         project, material = outside(algorithm, 32)
-        version = named_keys.Version(2, seal.KeyVersion.from_outside(material).id, algorithm, False, 1, material)
+        version = named_keys.Version(2, seal.KeyVersion.from_outside(material).id, algorithm, 2, False, 1, material)
         project.ask("public", name, result=public(project, version))
         yield f"ok_outside_32_{name.replace('-', '_')}", project.vector(f"{name}: material from outside")
 

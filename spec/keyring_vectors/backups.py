@@ -31,7 +31,7 @@ def items(project: Project, newest: int = NEWEST) -> list[list]:
     listed = []
     for number in range(1, newest + 1):
         key = project.key_version(NAME, number)
-        listed.append([number, key.id, named_keys.AES256_GCM, 1, 0, TIME + number, key.material])
+        listed.append([number, key.id, named_keys.AES256_GCM, 1, 0, TIME + number, 1, key.material])
     return listed
 
 
@@ -73,7 +73,21 @@ def good() -> Named:
     later = without_key(with_key())
     later.begin_epoch("founder")
     later.ask("restore", NAME, backup=whole.hex(), result=3)
-    yield "ok_backup_of_older_epoch", later.vector("a backup of an older epoch")
+    later.ask("newest", NAME, result=3)
+    later.ask("seal", NAME, "old_epoch", number=3)
+    yield "ok_backup_of_older_epoch", later.vector("a backup of an older epoch: its versions keep when they were born")
+    mixed = without_key(with_key())
+    mixed.begin_epoch("founder")
+    for name, comment, born, code in (
+        ("all", "the older epoch", 1, "old_epoch"),
+        ("newest", "its own epoch", 2, "ok"),
+    ):
+        listed = items(mixed)
+        listed[-1][6] = born
+        kept = mixed.copy()
+        kept.ask("restore", NAME, backup=backup(mixed, message(mixed, listed), epoch=2).hex(), result=3)
+        kept.ask("seal", NAME, code, number=3)
+        yield f"ok_backup_born_{name}", kept.vector(f"a backup whose newest version was born in {comment}")
     settings = {named_keys.DESTROYED: [[2, 2]]}
     said = ref.encode(project.description(NAME, named_keys.AES256_GCM, NEWEST, settings=settings))
     thinned = without_key(project)
@@ -106,6 +120,7 @@ def bad() -> Named:
     elsewhere = Project.begin("elsewhere")
     elsewhere.put_key(NAME, named_keys.AES256_GCM, NEWEST)
     described = project.description(NAME, named_keys.AES256_GCM, NEWEST)
+    unborn = [[*row[:6], row[7]] for row in listed]
 
     def changed(at: int, to: object, number: int = 2) -> bytes:
         row = listed[number - 1]
@@ -153,16 +168,20 @@ def bad() -> Named:
         (
             "one_more",
             "with a version beyond the newest",
-            backup(project, message(project, [*listed, [4, drawn("four", 8), 1, 1, 0, TIME, drawn("4")]])),
+            backup(project, message(project, [*listed, [4, drawn("four", 8), 1, 1, 0, TIME, 1, drawn("4")]])),
         ),
         ("newest_id", "whose newest version has another id", changed(1, drawn("other", 8), 3)),
         ("algorithm", "with a version of another algorithm", changed(2, 2)),
         ("origin", "with an origin that there is not", changed(3, 3)),
         ("other_origin", "with a version from outside in a generated key", changed(3, 2)),
         ("never", "with a flag that is 2", changed(4, 2)),
-        ("material_short", "with material that is too short", changed(6, bytes(15))),
-        ("material_long", "with material that is too long", changed(6, bytes(1025))),
-        ("material_text", "with material that is a text", changed(6, "secret")),
+        ("born_never", "with a version that was born in epoch 0", changed(6, 0)),
+        ("born_above_epoch", "with a version that was born behind it", changed(6, 2)),
+        ("born_text", "with a birth in words", changed(6, "one")),
+        ("without_birth", "with versions that were never born", backup(project, message(project, unborn))),
+        ("material_short", "with material that is too short", changed(7, bytes(15))),
+        ("material_long", "with material that is too long", changed(7, bytes(1025))),
+        ("material_text", "with material that is a text", changed(7, "secret")),
         ("item", "with a version that is none", backup(project, message(project, [1, 2, 3]))),
     ):
         target = without_key(project)
@@ -176,7 +195,7 @@ def bad() -> Named:
     yield "hostile_backup_of_destroyed", revived.vector("a backup with a version that was destroyed")
     forked = with_key()
     other = drawn("another version", 8)
-    forked.put_version(NAME, [1, 2, other, 1, 1, 0, TIME + 2, 1], drawn("another material"))
+    forked.put_version(NAME, [1, 2, other, 1, 1, 0, TIME + 2, 1, 1], drawn("another material"))
     forked.put("key_ids", other, ref.encode([1, NAME, 2]))
     forked.ask("restore", NAME, "rollback", backup=whole.hex())
     yield "hostile_backup_of_another_history", forked.vector("a backup of a key that has another version of a number")
@@ -186,6 +205,11 @@ def bad() -> Named:
     yield "hostile_backup_of_key_deleted", deleted.vector("a backup of a key that waits for its end")
     later = without_key(project)
     later.begin_epoch("founder")
+    late = [[*row[:6], 2, row[7]] for row in listed]
+    above = later.copy()
+    above.ask("restore", NAME, "bad_backup", backup=backup(later, message(later, late)).hex())
+    comment = "a backup of the epoch before with versions that say to be born in the current one"
+    yield "hostile_backup_born_in_current_epoch", above.vector(comment)
     stored = backup(later, message(later), epoch=2)
     blind = without_key(project)
     blind.ask("restore", NAME, "no_data_key", backup=stored.hex())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from keyring_vectors import named_keys
 from keyring_vectors import reference as ref
-from keyring_vectors.reference import Documents, Refused
+from keyring_vectors.changes import SERIAL, Writer, place
+from keyring_vectors.reference import Refused
 from keyring_vectors.trust_log import Walk
 from seal_vectors import reference as seal
 
@@ -16,26 +17,33 @@ def context(project: bytes) -> bytes:
     return seal.Context("bulla/keyring/backup", project, {}).encoded
 
 
-def restored(documents: Documents, walk: Walk, backup: bytes) -> int:
-    """How many versions restoring a backup writes."""
-    name, versions = read(walk, backup)
-    if name.encode() in documents.get("keys", {}):
+def restore(writer: Writer, backup: bytes) -> int:
+    """Restores a backup; returns how many versions were missing."""
+    documents, walk = writer.documents, writer.walk
+    name, described, versions = read(walk, backup)
+    is_there = name.encode() in writer.rows("keys")
+    if is_there:
         _, there = named_keys.read_description(documents, walk, name)
         if named_keys.DELETING in there.settings:
             raise Refused("key_deleted")
-    rows = documents.get("key_versions", {})
-    missing = 0
-    for number, version_id in versions.items():
-        stored = rows.get(name.encode() + b"\0" + ref.u64(number))
-        if stored is None:
-            missing += 1
-        elif named_keys.read_version(documents, walk, name, number).id != version_id:
+    missing = []
+    for number, row in versions.items():
+        if place(name, number) not in writer.rows("key_versions"):
+            missing.append(row)
+        elif named_keys.read_version(documents, walk, name, number).id != row[1]:
             raise Refused("rollback")
-    return missing
+    never = described[-1].get(named_keys.EXPORTABLE) == 2
+    for row in missing:
+        row[4] = int(row[4] or never)
+        writer.put_version(name, [1, *row[:7], writer.epoch], row[7])
+    if not is_there:
+        described[SERIAL] = max(described[SERIAL], walk.floors.get(name, 0)) + 1
+        writer.describe(name, described)
+    return len(missing)
 
 
-def read(walk: Walk, backup: bytes) -> tuple[str, dict[int, bytes]]:
-    """The name of the key, and the ids of its versions."""
+def read(walk: Walk, backup: bytes) -> tuple[str, list, dict[int, list]]:
+    """The name of the key, its description, and its versions."""
     try:
         _, epoch, sealed = ref.shaped(backup, 1, int, bytes, limit=LIMIT)
         message = named_keys.open_under(walk, epoch, sealed, seal.Suite.AES256_GCM, context(walk.project))
@@ -43,23 +51,24 @@ def read(walk: Walk, backup: bytes) -> tuple[str, dict[int, bytes]]:
         key = named_keys.parse(description)
         versions = {}
         for version in listed:
-            ref.check_shape(version, (int, 8, int, int, int, int, bytes))
-            number, version_id, algorithm, origin, never, _, material = version
+            ref.check_shape(version, (int, 8, int, int, int, int, int, bytes))
+            number, _, algorithm, origin, never, _, born, material = version
             if (
                 (versions and number <= max(versions))
                 or algorithm != key.algorithm
                 or origin != key.origin
                 or never > 1
+                or not 1 <= born <= epoch
             ):
                 raise ValueError("version")
             named_keys.check_material(algorithm, origin, material)
-            versions[number] = version_id
+            versions[number] = version
     except (ValueError, TypeError, seal.Refused):
         raise Refused("bad_backup") from None
     begun = {number for number, end in key.settings.get(named_keys.DESTROYING, []) if end == 0}
     gone = key.settings.get(named_keys.DESTROYED, [])
     numbers = range(key.first, key.newest + 1)
     whole = [number for number in numbers if number not in begun and not named_keys.lies_in(number, gone)]
-    if not ref.is_key_name(name) or list(versions) != whole or versions.get(key.newest) != key.newest_id:
+    if not ref.is_key_name(name) or list(versions) != whole or versions.get(key.newest, [None] * 2)[1] != key.newest_id:
         raise Refused("bad_backup")
-    return name, versions
+    return name, ref.decode(description), versions

@@ -54,12 +54,16 @@ def keys() -> Named:
         "version_never_exported": ("key_versions", newest, version(5, 1), "corrupt", "corrupt"),
         "version_never_and_more": ("key_versions", newest, version(5, 2), "corrupt", "corrupt"),
         "version_back_dated": ("key_versions", newest, version(6, 0), "corrupt", "corrupt"),
-        "version_of_unknown_epoch": ("key_versions", newest, version(7, 2), "no_data_key", "no_data_key"),
-        "version_of_epoch_0": ("key_versions", newest, version(7, 0), "no_data_key", "no_data_key"),
-        "version_other_material": ("key_versions", newest, version(8, older[8]), "corrupt", "corrupt"),
-        "version_without_material": ("key_versions", newest, version(8, b""), "corrupt", "corrupt"),
+        "version_of_unknown_epoch": ("key_versions", newest, version(8, 2), "no_data_key", "no_data_key"),
+        "version_of_epoch_0": ("key_versions", newest, version(8, 0), "no_data_key", "no_data_key"),
+        "version_born_never": ("key_versions", newest, version(7, 0), "corrupt", "corrupt"),
+        "version_born_above_epoch": ("key_versions", newest, version(7, 2), "corrupt", "corrupt"),
+        "version_born_text": ("key_versions", newest, version(7, "one"), "corrupt", "corrupt"),
+        "version_without_birth": ("key_versions", newest, ref.encode([*row[:7], *row[8:]]), "corrupt", "corrupt"),
+        "version_other_material": ("key_versions", newest, version(9, older[9]), "corrupt", "corrupt"),
+        "version_without_material": ("key_versions", newest, version(9, b""), "corrupt", "corrupt"),
         "version_of_the_future": ("key_versions", newest, version(0, 2), "corrupt", "corrupt"),
-        "version_too_long": ("key_versions", newest, version(8, bytes(4096)), "corrupt", "corrupt"),
+        "version_too_long": ("key_versions", newest, version(9, bytes(4096)), "corrupt", "corrupt"),
         "version_extended": ("key_versions", newest, ref.encode(row) + b"\0", "corrupt", "corrupt"),
         "key_empty": ("keys", name.encode(), b"", "corrupt", "corrupt"),
         "key_of_the_future": ("keys", name.encode(), ref.encode([2, *description[1:]]), "corrupt", "corrupt"),
@@ -97,7 +101,7 @@ def newest_versions() -> Named:
     project = base.copy()
     lost = drawn("lost/id", 8), drawn("lost/material")
     row = ref.decode(project.documents["key_versions"][version_key(name, newest)])
-    project.put_version(name, [1, newest, lost[0], *row[3:8]], lost[1])
+    project.put_version(name, [1, newest, lost[0], *row[3:9]], lost[1])
     project.put("key_ids", lost[0], ref.encode([1, name, newest]))
     comment = "keys: another version of the same number, as after an older copy was restored"
     yield "hostile_version_of_another_history", project.vector(comment, keys=ALL_KEYS | {name: "corrupt"})

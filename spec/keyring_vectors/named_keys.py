@@ -169,8 +169,9 @@ class Version:
     number: int
     id: bytes
     algorithm: int
+    origin: int
     never_exported: bool
-    epoch: int
+    born: int
     material: bytes
 
     @property
@@ -183,17 +184,19 @@ def read_version(documents: Documents, walk: Walk, name: str, number: int) -> Ve
     """One version of a key."""
     stored = documents.get("key_versions", {}).get(name.encode() + b"\0" + ref.u64(number), b"")
     try:
-        row = ref.shaped(stored, 1, number, 8, int, int, int, int, int, bytes)
-        _, _, version_id, algorithm, origin, never, _, epoch, sealed = row
+        row = ref.shaped(stored, 1, number, 8, int, int, int, int, int, int, bytes)
+        _, _, version_id, algorithm, origin, never, _, born, epoch, sealed = row
         if never > 1:
             raise ValueError("no flag")
         material = open_under(
             walk, epoch, sealed, seal.Suite.AES256_GCM, ref.version_context(walk.project, name, row)
         )
         check_material(algorithm, origin, material)
+        if not 1 <= born <= epoch:
+            raise ValueError("no epoch of birth")
     except (ValueError, TypeError, seal.Refused):
         raise Refused("corrupt") from None
-    return Version(number, version_id, algorithm, bool(never), epoch, material)
+    return Version(number, version_id, algorithm, origin, bool(never), born, material)
 
 
 def check_material(algorithm: int, origin: int, material: bytes) -> None:
@@ -226,6 +229,8 @@ def current_to_seal(documents: Documents, walk: Walk, name: str, now: int) -> Ve
 def version_to_seal(documents: Documents, walk: Walk, name: str, number: int, now: int) -> Version:
     """A version that the caller chose to seal under."""
     epoch, key = read_description(documents, walk, name)
+    if not key.first <= number <= key.newest:
+        raise Refused("not_found")
     if number != key.newest and number < key.settings.get(LOWEST_TO_SEAL, key.newest):
         key.allow(number, now)
         raise Refused("below_minimum")
@@ -236,13 +241,13 @@ def version_to_seal(documents: Documents, walk: Walk, name: str, number: int, no
 def checked_to_seal(
     documents: Documents, walk: Walk, name: str, epoch: int, key: Description, number: int
 ) -> Version:
-    """A version that is what its key says, and that both are of the current epoch."""
+    """A version that is what its key says, of a key that was described in the current epoch and born in it."""
     if epoch != len(walk.epochs):
         raise Refused("old_epoch")
     version = read_version(documents, walk, name, number)
     if version.algorithm != key.algorithm or (number == key.newest and version.id != key.newest_id):
         raise Refused("corrupt")
-    if version.epoch != len(walk.epochs):
+    if version.born != len(walk.epochs):
         raise Refused("old_epoch")
     return version
 
@@ -300,13 +305,18 @@ def open_sealed_to(documents: Documents, walk: Walk, name: str, context: bytes, 
 
 def spend(documents: Documents, key: Description) -> None:
     """Refuses a use of the newest version that was used up, and that only its source can replace."""
+    if is_used_up(documents, key) and key.origin == OUTSIDE:
+        raise Refused("used_up")
+
+
+def is_used_up(documents: Documents, key: Description) -> bool:
+    """Whether all uses of the newest version were given out."""
     stored = documents.get("key_uses", {}).get(key.newest_id)
     try:
         reserved = 0 if stored is None else ref.shaped(stored, 1, int)[1]
     except ValueError:
         raise Refused("corrupt") from None
-    if key.origin == OUTSIDE and reserved >= key.settings.get(MOST_USES, 1 << 64):
-        raise Refused("used_up")
+    return reserved >= key.settings.get(MOST_USES, 1 << 64)
 
 
 def verify(documents: Documents, walk: Walk, name: str, message: bytes, signature: bytes, now: int) -> bool:

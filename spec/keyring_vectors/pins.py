@@ -5,7 +5,7 @@ from __future__ import annotations
 from keyring_vectors import reference as ref
 from keyring_vectors.base import Named, three_machines
 from keyring_vectors.scene import Project
-from keyring_vectors.trust_log import Pin
+from keyring_vectors.trust_log import MOST_RESTORES, Pin
 
 BOTH = ("founder", "second")
 
@@ -67,6 +67,14 @@ def restores() -> Named:
     skipped = older.copy()
     skipped.append(ref.RESTORE, 5)
     yield "ok_restored_number", skipped.vector("numbers of restores may leave out some", pin=pin)
+    far = older.copy()
+    far.append(ref.RESTORE, MOST_RESTORES)
+    yield "ok_restored_number_far", far.vector("a first restore of the highest number there may be", pin=pin)
+    seen = far.pin(6, restores=MOST_RESTORES, authorisers=BOTH)
+    yield "ok_restored_number_far_pinned", far.vector("a high number of restores that was pinned", pin=seen)
+    farther = accepted.copy()
+    farther.append(ref.RESTORE, 1 + MOST_RESTORES)
+    yield "ok_restored_number_farther", farther.vector("as high a number as may come behind another", pin=pin)
     again = accepted.cut(5)
     again.append(ref.RESTORE, 2, author="second")
     comment = "a copy from before a restore that was pinned, accepted with a higher number"
@@ -155,6 +163,14 @@ def unaccepted() -> Named:
         repeated.append(ref.RESTORE, number)
         comment = f"a restore of number {number} behind one of number 1"
         yield f"hostile_restore_number_{number}", repeated.vector(comment, "trust_log", pin=seen, position=6)
+    for name, comment, before, number in (
+        ("too_far", "a first restore of too high a number", older, MOST_RESTORES + 1),
+        ("too_far_behind", "a restore of too high a number behind one of number 1", accepted, MOST_RESTORES + 2),
+        ("greatest", "a first restore of the highest number that can be written", older, (1 << 64) - 1),
+    ):
+        high = before.copy()
+        at = high.append(ref.RESTORE, number)
+        yield f"hostile_restore_number_{name}", high.vector(comment, "trust_log", position=at)
     zero = older.copy()
     zero.append(ref.RESTORE, 0)
     yield "hostile_restore_number_none", zero.vector("a first restore of number 0", "trust_log", position=5)
@@ -170,10 +186,104 @@ def unaccepted() -> Named:
     yield "hostile_restore_without_number", empty.vector("a restore of no number", "trust_log", position=5)
 
 
+def ruled() -> tuple[Project, Project, Project, Pin]:
+    """A project in which two have to agree, copies from behind and before that rule, and the pin of the whole."""
+    project = Project.begin("ruled")
+    project.let_in("second", ref.AUTHORISE)
+    project.let_in("recovery", ref.RECOVERY)
+    project.let_in("user", ref.USE)
+    before = project.copy()
+    project.append(ref.POLICY, 1)
+    behind = project.copy()
+    for name in ("third", "fourth", "fifth"):
+        project.let_in(name, ref.USE, author="recovery")
+    return project, behind, before, project.pin(len(project.log), authorisers=("recovery",), two_person=True)
+
+
+def under_the_rule() -> Named:
+    """Restores seen by machines that had pinned that two have to agree."""
+    project, behind, before, pin = ruled()
+    yield "ok_ruled_pinned", project.vector("a pin that says that two have to agree", pin=pin)
+    yield "hostile_ruled_restored_by_nobody", behind.vector("an older copy", "rollback", pin=pin)
+    copies = (("behind", "in which the rule holds", behind), ("before", "from before the rule", before))
+    for name, where, older in copies:
+
+        def accepted(*authors: str, older: Project = older) -> Project:
+            scene = older.copy()
+            for number, author in enumerate(authors, start=1):
+                scene.append(ref.RESTORE, number, author=author)
+            return scene
+
+        for machine in ("founder", "user"):
+            comment = f"an older copy {where}, accepted by the recovery identity, as the {machine} sees it"
+            scene = accepted("recovery")
+            yield f"ok_ruled_by_recovery_{name}_{machine}", scene.vector(comment, machine=machine, pin=pin)
+        comment = f"an older copy {where}, accepted by one authoriser"
+        yield f"hostile_ruled_by_founder_{name}", accepted("founder").vector(comment, "rollback", pin=pin)
+        scene = accepted("founder")
+        for machine in ("third", "fourth", "fifth", "sixth"):
+            scene.let_in(machine, ref.USE, author="recovery")
+        comment = f"an older copy {where}, accepted by one authoriser, and more records behind"
+        yield f"hostile_ruled_by_founder_{name}_grown", scene.vector(comment, "rollback", pin=pin)
+        comment = f"an older copy {where}, accepted by two authorisers"
+        yield f"hostile_ruled_by_both_{name}", accepted(*BOTH).vector(comment, "rollback", pin=pin)
+        comment = f"an older copy {where}, accepted by one authoriser, and then by the recovery identity"
+        yield f"ok_ruled_by_recovery_too_{name}", accepted("founder", "recovery").vector(comment, pin=pin)
+        used = project.pin(len(project.log), two_person=True)
+        comment = f"an older copy {where}, accepted by a recovery identity that was put out since"
+        yield f"hostile_ruled_by_gone_{name}", accepted("recovery").vector(comment, "rollback", pin=used)
+        used = project.pin(len(project.log), restores=1, authorisers=("recovery",), two_person=True)
+        comment = f"an older copy {where}, accepted by the recovery identity with a number that was pinned"
+        yield f"hostile_ruled_played_back_{name}", accepted("recovery").vector(comment, "rollback", pin=used)
+    unruled = behind.pin(6, authorisers=(*BOTH, "recovery"))
+    scene = before.cut(5)
+    scene.append(ref.RESTORE, 1)
+    comment = "accepted by one authoriser, seen by one who had pinned less than the rule"
+    yield "ok_ruled_unseen", scene.vector(comment, pin=unruled)
+    for author, expect in (("founder", "rollback"), ("recovery", "ok")):
+        scene = behind.copy()
+        for name in ("sixth", "seventh"):
+            scene.let_in(name, ref.USE, author="recovery")
+        scene.append(ref.RESTORE, 1, author=author)
+        kind = "ok" if expect == "ok" else "hostile"
+        comment = f"a restore by the {author} in the place of the pinned record, where two have to agree"
+        yield f"{kind}_ruled_at_the_head_{author}", scene.vector(comment, expect, pin=pin)
+
+
+def regranted() -> Named:
+    """One authoriser rewrites the log from before the rule, so that it holds the capability *recovery* there."""
+    with_recovery, _, before, pin = ruled()
+    project = Project.begin("ruled alone")
+    project.let_in("second", ref.AUTHORISE)
+    alone = project.copy()
+    project.append(ref.POLICY, 1)
+    for name in ("third", "fourth"):
+        project.append(ref.APPROVAL, project.let_in(name, ref.USE), author="second")
+    yield "ok_ruled_alone_pinned", project.vector("two have to agree, and nobody has the capability *recovery*")
+    alone_pin = project.pin(len(project.log), two_person=True)
+    for name, where, whole, older, used in (
+        ("beside_recovery", "beside a recovery identity", with_recovery, before.cut(4), pin),
+        ("alone", "without a recovery identity", project, alone, alone_pin),
+    ):
+        assert whole.vector("what such a machine pins")["head"] == str(used)
+        scene = older.copy()
+        scene.let_in("third", ref.AUTHORISE, author="second")
+        scene.put_out("second", author="third")
+        scene.let_in("second", ref.RECOVERY, author="third", name="again")
+        assert scene.append(ref.RESTORE, 1, author="second") < used.length - 1
+        comment = f"one authoriser has itself let in again as a recovery identity, {where}, and accepts that"
+        yield f"hostile_ruled_regranted_{name}", scene.vector(comment, "rollback", pin=used)
+        for machine in ("fourth", "fifth", "sixth", "seventh"):
+            scene.let_in(machine, ref.USE, author="second")
+        comment = f"the same, {where}, with as many records behind as were pinned, and more"
+        assert len(scene.log) > used.length
+        yield f"hostile_ruled_regranted_{name}_grown", scene.vector(comment, "rollback", pin=used)
+
+
 def texts() -> Named:
     """Pins as text."""
     _, older, pin = restored()
-    plain, full = str(older.pin()), str(Pin(pin.project, pin.length, pin.head, 3, pin.authorisers))
+    plain, full = str(older.pin()), str(Pin(pin.project, pin.length, pin.head, 3, authorisers=pin.authorisers))
     one, two = (machine.hex() for machine in pin.authorisers)
     restores_only = str(Pin(pin.project, pin.length, pin.head, 3))
     for name, comment, text in (
@@ -181,6 +291,10 @@ def texts() -> Named:
         ("authorisers", "with authorisers", str(pin)),
         ("restores", "with restores", restores_only),
         ("full", "with both", full),
+        ("two_person", "with two persons alone", f"{plain} 0 two-person"),
+        ("two_person_restores", "with restores and two persons", f"{plain} 3 two-person"),
+        ("two_person_authorisers", "with two persons and authorisers", f"{plain} 0 two-person {one} {two}"),
+        ("two_person_full", "with everything", f"{plain} 3 two-person {one} {two}"),
     ):
         yield f"ok_pin_{name}", pin_vector(comment, text, "ok")
     for name, comment, text in (
@@ -206,6 +320,20 @@ def texts() -> Named:
         ("authorisers_without_number", "authorisers without a number of restores", plain + " " + one),
         ("descending", "authorisers in another order", f"{plain} 0 {two} {one}"),
         ("twice", "an authoriser named twice", f"{plain} 0 {one} {one}"),
+        ("two_person_without_number", "two persons without a number of restores", f"{plain} two-person"),
+        ("two_person_first", "two persons before the number of restores", f"{plain} two-person 0"),
+        ("two_person_last", "two persons behind an authoriser", f"{plain} 0 {one} two-person"),
+        ("two_person_between", "two persons between authorisers", f"{plain} 0 {one} two-person {two}"),
+        ("two_person_twice", "two persons named twice", f"{plain} 0 two-person two-person"),
+        ("two_person_upper", "two persons in capital letters", f"{plain} 0 Two-Person"),
+        ("two_person_spaced", "two persons without a hyphen", f"{plain} 0 two person"),
+        ("two_person_flag", "two persons as a number", f"{plain} 0 1"),
+        ("two_person_no", "two persons denied", f"{plain} 0 one-person"),
+        ("two_person_glued", "two persons and an authoriser without a space", f"{plain} 0 two-person{one}"),
+        ("two_person_two_spaces", "two spaces before two persons", f"{plain} 0  two-person"),
+        ("two_person_space_behind", "a space behind two persons", f"{plain} 0 two-person "),
+        ("two_person_zeros", "zeros before the number of restores and two persons", f"{plain} 00 two-person"),
+        ("two_person_descending", "two persons, authorisers in another order", f"{plain} 0 two-person {two} {one}"),
         ("short_authoriser", "a fingerprint that is too short", f"{plain} 0 {one[:-2]}"),
         ("upper_authoriser", "a fingerprint in capital letters", f"{plain} 0 {one.upper()}"),
     ):
@@ -224,4 +352,4 @@ def pin_vector(comment: str, text: str, expect: str) -> dict:
     return {"comment": f"a pin: {comment}", "pin_text": text, "expect": expect}
 
 
-FAMILIES = (logs, restores, unaccepted, texts)
+FAMILIES = (logs, restores, unaccepted, under_the_rule, regranted, texts)

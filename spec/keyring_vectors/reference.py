@@ -277,7 +277,8 @@ def key_context(project: bytes, name: str) -> bytes:
 
 def version_context(project: bytes, name: str, row: list) -> bytes:
     """What the material of a version is bound to."""
-    fields = dict(zip(("number", "id", "algorithm", "origin", "never exported", "created"), row[1:7], strict=True))
+    names = ("number", "id", "algorithm", "origin", "never exported", "created", "born")
+    fields = dict(zip(names, row[1:8], strict=True))
     fields["never exported"] = bool(fields["never exported"])
     return seal.Context("bulla/keyring/version", project, {"key": name, **fields}).encoded
 

@@ -153,14 +153,14 @@ def renewed() -> Named:
         project.put_value("letters", number, named_keys.AES256_GCM)
     comment = "a key renewed, its older versions wrapped as they were"
     yield "ok_renewed", project.vector(comment, keys={"letters": "ok"})
-    project.put_new_version("letters", named_keys.AES256_GCM, 1)
+    project.put_new_version("letters", named_keys.AES256_GCM, 1, born=1)
     yield "ok_renewed_half", project.vector("one of its older versions was wrapped again", keys={"letters": "ok"})
     project.ask("seal", "letters", number=3)
     project.ask("seal", "letters", "old_epoch", number=2)
-    project.ask("seal", "letters", number=1)
+    project.ask("seal", "letters", "old_epoch", number=1)
     fields = {"settings": {named_keys.LOWEST_TO_SEAL: 1}}
     project.put_description("letters", project.description("letters", 1, 3, **fields))
-    comment = "of the versions that may be chosen to seal under, those of the current epoch are"
+    comment = "of the versions that may be chosen to seal under, those born in the current epoch are"
     yield "ok_renewed_chosen", project.vector(comment, keys={"letters": "ok"})
 
 

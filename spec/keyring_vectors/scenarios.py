@@ -6,6 +6,7 @@ from keyring_vectors import (
     algorithms,
     backups,
     base,
+    epochs,
     keys,
     logs,
     pins,
@@ -16,5 +17,5 @@ from keyring_vectors import (
     written,
 )
 
-SUBJECTS = (base, logs, team, two_persons, pins, keys, settings, algorithms, backups, rotations, written)
+SUBJECTS = (base, logs, team, two_persons, pins, keys, settings, algorithms, backups, epochs, rotations, written)
 FAMILIES = tuple(family for subject in SUBJECTS for family in subject.FAMILIES)

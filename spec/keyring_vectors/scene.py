@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from keyring_vectors import jobs, key_backups, named_keys, trust_log
+from keyring_vectors import changes, jobs, key_backups, named_keys, trust_log
 from keyring_vectors import reference as ref
 from seal_vectors import reference as seal
 
@@ -114,12 +114,18 @@ class Project:
         return ref.record_hash(self.log[-1]) if self.log else ref.ZERO
 
     def pin(
-        self, length: int = 1, head: bytes | None = None, restores: int = 0, authorisers: tuple[str, ...] = ()
+        self,
+        length: int = 1,
+        head: bytes | None = None,
+        restores: int = 0,
+        authorisers: tuple[str, ...] = (),
+        *,
+        two_person: bool = False,
     ) -> trust_log.Pin:
         """A pin, by default of the project id alone."""
         head = head or ref.record_hash(self.log[length - 1])
         named = tuple(sorted(identity(name).fingerprint for name in authorisers))
-        return trust_log.Pin(self.project, length, head, restores, named)
+        return trust_log.Pin(self.project, length, head, restores, two_person, named)
 
     def put(self, collection: str, key: bytes, value: bytes) -> None:
         """Stores a document."""
@@ -223,12 +229,14 @@ class Project:
             self.put_new_version(name, algorithm, number)
         self.put_description(name, self.description(name, algorithm, newest, **fields))
 
-    def put_new_version(self, name: str, algorithm: int, number: int, origin: int = 1, never: int = 0) -> None:
-        """Makes a version, with its entry."""
-        key = self.key_version(name, number)
-        self.put_version(
-            name, [1, number, key.id, algorithm, origin, never, TIME + number, len(self.deks)], key.material
-        )
+    def put_new_version(
+        self, name: str, algorithm: int, number: int, origin: int = 1, never: int = 0, born: int | None = None
+    ) -> None:
+        """Makes a version, with its entry; or wraps one anew that was `born` in another epoch."""
+        key, epoch = self.key_version(name, number), len(self.deks)
+        born = epoch if born is None else born
+        row = [1, number, key.id, algorithm, origin, never, TIME + number, born, epoch]
+        self.put_version(name, row, key.material)
         self.put("key_ids", key.id, ref.encode([1, name, number]))
 
     def description(self, name: str, algorithm: int, newest: int, **changed: object) -> list:
@@ -244,7 +252,7 @@ class Project:
         self, name: str, row: list, material: bytes, suite: seal.Suite = seal.Suite.AES256_GCM, log2: int = 16
     ) -> None:
         """Stores a version."""
-        key = ref.wrapping_key(self.deks[row[7] - 1])
+        key = ref.wrapping_key(self.deks[row[8] - 1])
         context = ref.version_context(self.project, name, row)
         label = f"{self.name}/version/{name}/{row[1:]}"
         row = [*row, sealed(key, suite, context, material, label, log2)]
@@ -303,7 +311,7 @@ class Project:
     def signed(self, name: str, number: int, algorithm: int, message: bytes) -> bytes:
         """A signature or tag, behind the id of its version."""
         key = self.key_version(name, number)
-        version = named_keys.Version(number, key.id, algorithm, False, 1, key.material)
+        version = named_keys.Version(number, key.id, algorithm, 1, False, 1, key.material)
         if algorithm == named_keys.HMAC_SHA256:
             return key.id + seal.hmac_sha256(key.material, message)
         if algorithm == named_keys.ML_DSA_65:
@@ -374,19 +382,30 @@ class Project:
             )
             if found != (value["expect"], value.get("message")):
                 raise AssertionError(f"{comment}: value: {found}, not {value['expect']}")
+        writer = changes.Writer(copy.deepcopy(documents), walk, TIME)
         for use in vector["uses"]:
-            found = outcome(lambda use=use: used(documents, walk, use))
+            found = outcome(lambda use=use: used(writer, use))
             if found != (use["expect"], use.get("result")):
                 raise AssertionError(f"{comment}: {use['operation']} {use['key']}: {found}, not {use['expect']}")
 
 
-def used(documents: ref.Documents, walk: trust_log.Walk, use: dict) -> object:
-    """What comes of a use of a key, as a vector has it."""
-    if use["operation"] == "restore":
-        return key_backups.restored(documents, walk, bytes.fromhex(use["backup"]))
-    if use["operation"] == "resume":
-        return jobs.resume(documents, walk, TIME)
-    return named_keys.used(documents, walk, use, TIME)
+def used(writer: changes.Writer, use: dict) -> object:
+    """What comes of a use of a key, as a vector has it; what it writes is there for the next."""
+    documents, walk, name = writer.documents, writer.walk, use["key"]
+    match use["operation"]:
+        case "restore":
+            return key_backups.restore(writer, bytes.fromhex(use["backup"]))
+        case "resume":
+            jobs.resume(documents, walk, TIME)
+            return writer.renew()
+        case "bring":
+            return writer.bring(name, bytes.fromhex(use["material"]))
+        case "newest":
+            return named_keys.read_description(documents, walk, name)[1].newest
+    result = named_keys.used(documents, walk, use, TIME)
+    if use["operation"] in ("sign", "hmac"):
+        writer.rotate_due(name)
+    return result
 
 
 def version_key(name: str, number: int) -> bytes:

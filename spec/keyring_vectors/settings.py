@@ -164,7 +164,7 @@ def destroyed_rows() -> Named:
     """Rows of versions that were destroyed, and descriptions that forget it."""
     project, keys = asked({DESTROYED: [[2, 2]]}, {2: "version_destroyed"})
     row = ref.decode(project.documents["key_versions"][version_key(NAME, 2)])
-    empty = ref.encode([*row[:8], b""])
+    empty = ref.encode([*row[:9], b""])
     project.put("key_versions", version_key(NAME, 2), empty)
     yield "ok_destroyed_row", project.vector("the material of a version was destroyed", keys=keys)
     project, keys = asked({}, {2: "corrupt"})
@@ -303,7 +303,7 @@ def malformed() -> Named:
     for suite, log2 in ((2, 16), (3, 16), (4, 16), (1, 12)):
         project = letters()
         key = project.key_version(NAME, NEWEST)
-        row = [1, NEWEST, key.id, 1, 1, 0, TIME + NEWEST, 1]
+        row = [1, NEWEST, key.id, 1, 1, 0, TIME + NEWEST, 1, 1]
         project.put_version(NAME, row, key.material, seal.Suite(suite), log2)
         comment = f"a version: sealed with suite {suite} and chunks of 2^{log2} bytes"
         yield from corrupt(f"version_suite_{suite}_chunk_{log2}", comment, project)

@@ -12,7 +12,10 @@ from keyring_vectors import reference as ref
 from keyring_vectors.reference import APPROVAL, EPOCH, FLOOR, GRANT, POLICY, RESTORE, REVOCATION, ROOT, Refused
 from seal_vectors import reference as seal
 
-PIN = re.compile("([0-9a-f]{64}) ([1-9][0-9]*) ([0-9a-f]{64})(?: (0|[1-9][0-9]*)((?: [0-9a-f]{64})*))?")
+PIN = re.compile(
+    "([0-9a-f]{64}) ([1-9][0-9]*) ([0-9a-f]{64})(?: (0|[1-9][0-9]*)( two-person)?((?: [0-9a-f]{64})*))?"
+)
+MOST_RESTORES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Pin:
     length: int
     head: bytes
     restores: int = 0
+    two_person: bool = False
     authorisers: tuple[bytes, ...] = ()
 
     @classmethod
@@ -31,17 +35,19 @@ class Pin:
         found = PIN.fullmatch(text)
         if not found:
             raise ValueError("no pin")
-        project, length, head, restores, authorisers = found.groups(default="")
+        project, length, head, restores, two_person, authorisers = found.groups(default="")
         named = tuple(map(bytes.fromhex, authorisers.split()))
-        pin = cls(bytes.fromhex(project), int(length), bytes.fromhex(head), int(restores or 0), named)
+        ids = bytes.fromhex(project), bytes.fromhex(head)
+        pin = cls(ids[0], int(length), ids[1], int(restores or 0), bool(two_person), named)
         if str(pin) != text or max(pin.length, pin.restores) >= 1 << 64:
             raise ValueError("not as it is written")
         return pin
 
     def __str__(self) -> str:
         parts = [self.project.hex(), str(self.length), self.head.hex()]
-        if self.restores or self.authorisers:
-            parts += [str(self.restores), *(machine.hex() for machine in sorted(set(self.authorisers)))]
+        if self.restores or self.two_person or self.authorisers:
+            parts += [str(self.restores)] + ["two-person"] * self.two_person
+            parts += [machine.hex() for machine in sorted(set(self.authorisers))]
         return " ".join(parts)
 
 
@@ -134,10 +140,10 @@ class Walk:
         elif kind == REVOCATION:
             self.take_revocation(author, *content)
         elif kind == RESTORE:
-            self.require(content[0] > self.restores)
+            self.require(1 <= content[0] - self.restores <= MOST_RESTORES)
             self.restores = content[0]
-            if position < self.pin.length and author in self.pin.authorisers and content[0] > self.pin.restores:
-                self.voided = True
+            below = position < self.pin.length
+            self.voided |= below and content[0] > self.pin.restores and author in self.pin.authorisers
         elif kind == APPROVAL:
             self.take_approval(author, content[0])
         elif kind == POLICY:
@@ -268,9 +274,10 @@ class Walk:
     @property
     def pinned(self) -> Pin:
         """The pin of what was read."""
-        decide = (ref.AUTHORISE, ref.RECOVERY)
+        decide = (ref.RECOVERY,) if self.two_person else (ref.AUTHORISE, ref.RECOVERY)
         authorisers = [machine for machine in self.machines if self.capability_or_none(machine) in decide]
-        return Pin(self.project, self.length, self.head, self.restores, tuple(sorted(authorisers)))
+        named = tuple(sorted(authorisers))
+        return Pin(self.project, self.length, self.head, self.restores, self.two_person, named)
 
 
 def is_void(waiting: Machine | tuple[bytes, int], named: bytes, going: set[bytes]) -> bool:

@@ -196,6 +196,11 @@ pub enum KeyringError {
     /// A project with one authoriser cannot ask for two.
     #[error("two authorisers cannot be asked for where there is only one; authorise another first")]
     TooFewAuthorisers,
+    /// Where two have to agree, an older copy is for the recovery identity to accept.
+    #[error(
+        "two authorisers have to agree in this project: an older copy of its database can be accepted with the recovery words only"
+    )]
+    RecoveryOnly,
     /// Nothing waits for an approval there.
     #[error("record {0} does not wait for an approval")]
     NotPending(u64),
@@ -321,6 +326,7 @@ impl KeyringError {
             Self::EmptyMachine => "empty_machine",
             Self::LastAuthoriser => "last_authoriser",
             Self::TooFewAuthorisers => "too_few_authorisers",
+            Self::RecoveryOnly => "recovery_only",
             Self::NotPending(_) => "not_pending",
             Self::OwnRequest(_) => "own_request",
             Self::NoDataKey { .. } => "no_data_key",

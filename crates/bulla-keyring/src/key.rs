@@ -50,6 +50,8 @@ pub struct VersionInfo {
     pub state: VersionState,
     /// When it was made.
     pub created: Timestamp,
+    /// The epoch in which it was made; a version that seals was made in the current one.
+    pub born: u64,
     /// Epoch of the data key that wraps it.
     pub epoch: u64,
 }
@@ -162,8 +164,8 @@ pub(crate) struct Version {
     pub(crate) number: u64,
     pub(crate) id: KeyVersionId,
     pub(crate) algorithm: Algorithm,
-    /// Epoch of the data key that wrapped it when it was read.
-    pub(crate) epoch: u64,
+    /// The epoch in which it was made.
+    pub(crate) born: u64,
     pub(crate) prepared: Prepared,
 }
 
@@ -186,7 +188,7 @@ impl Version {
         number: u64,
         id: KeyVersionId,
         algorithm: Algorithm,
-        epoch: u64,
+        born: u64,
         material: &SecretVec,
     ) -> std::result::Result<Self, SealError> {
         let seed = || Secret::<32>::from_slice(material.expose()).ok_or(SealError::NoPrivateKey);
@@ -201,7 +203,7 @@ impl Version {
             (Algorithm::MlDsa65, _) => Prepared::MlDsa65(MlDsaKey::from_seed(seed()?)?),
             (_, None) => Prepared::XWing(XWingKey::new(project, id, seed()?)?),
         };
-        Ok(Self { name: name.clone(), number, id, algorithm, epoch, prepared })
+        Ok(Self { name: name.clone(), number, id, algorithm, born, prepared })
     }
 
     /// Says whether it is the version of this number of this key.

@@ -259,6 +259,13 @@ fn keys_are_renewed_for_a_new_epoch_and_their_versions_wrapped_anew() {
     }
     assert_eq!(block(keyring.key(&orders)).unwrap().settings.min_seal, None, "no version of the older epoch is chosen");
     assert_eq!(code(block(keyring.version_to_seal(&orders, 3))), "below_minimum");
+    assert_eq!(
+        code(block(keyring.seal(&outside, &context(&keyring, 1), b"42"))),
+        "old_epoch",
+        "who was put out may know it"
+    );
+    let again = block(keyring.import_version(&outside, &material)).unwrap();
+    assert_eq!((again.number, again.born), (1, 2), "its source stands by it");
     // Another process meets rows of an epoch that it does not know yet.
     for keyring in [&there, &keyring] {
         assert_eq!(block(keyring.current(&orders)).unwrap().id(), version.id);

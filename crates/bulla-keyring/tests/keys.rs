@@ -288,6 +288,7 @@ fn every_altered_field_of_a_version_is_found() {
             VersionRow { algorithm: Algorithm::Aes256Deterministic, ..row.clone() },
             VersionRow { origin: KeyOrigin::External, ..row.clone() },
             VersionRow { never_exported: true, ..row.clone() },
+            VersionRow { born: 2, ..row.clone() },
             VersionRow { created: bulla_backend::Timestamp(0), ..row.clone() },
             VersionRow { sealed: Vec::new(), ..row.clone() },
             VersionRow { sealed: theirs.sealed.clone(), ..row.clone() },

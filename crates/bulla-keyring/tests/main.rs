@@ -28,6 +28,7 @@ mod keys;
 mod machines;
 mod model;
 mod one_way;
+mod outsiders;
 mod projects;
 mod races;
 mod requests;

@@ -61,6 +61,7 @@ fn secrets(setting: &Setting, keyring: &Keyring) -> Vec<Vec<u8>> {
             .uint("origin", 1)
             .flag("never exported", false)
             .uint("created", row.created.0)
+            .uint("born", row.born)
             .build()
             .unwrap();
         let material = wrap.open(&context, &row.sealed).unwrap();

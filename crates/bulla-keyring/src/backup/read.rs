@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
 
-use bulla_backend::{Clock, Document, DocumentKey, Documents, Expected, MemoryDocuments};
+use bulla_backend::{Clock, DocumentKey, Documents, Expected, MemoryDocuments};
 use bulla_seal::{Params, ProjectId, SealedStream, Signature};
 
 use super::content_key::ContentKey;
@@ -213,17 +213,22 @@ async fn damaged_versions(
     }
 }
 
-/// Looks whether a version is found by its id.
+/// Looks whether a version is found by its id. An entry that is missing follows from the version, and is put there: where keys were rotated
+/// while the backup was made, a version may be in it that got its entry a moment later.
 async fn damaged_entry(
     documents: &MemoryDocuments,
     name: &KeyName,
     version: &VersionInfo,
 ) -> Result<Option<KeyringError>, BackupError> {
-    let found: Option<Document> = documents.get(KEY_IDS, &DocumentKey::new(version.id.0)?).await?;
-    let reason = match found.map(|found| IdRow::decode(&found.value)) {
-        Some(Some(row)) if row.name == *name && row.number == version.number => return Ok(None),
-        Some(_) => "it does not lead to its version",
-        None => "it is missing",
+    let place = DocumentKey::new(version.id.0)?;
+    let entry = IdRow { name: name.clone(), number: version.number };
+    let Some(found) = documents.get(KEY_IDS, &place).await? else {
+        documents.put(KEY_IDS, &place, &entry.encode(), Expected::Absent).await?;
+        return Ok(None);
     };
+    if IdRow::decode(&found.value) == Some(entry) {
+        return Ok(None);
+    }
+    let reason = "it does not lead to its version";
     Ok(Some(KeyringError::corrupt(format!("the entry of key version {}", version.id), reason)))
 }

@@ -55,7 +55,9 @@ pub struct VersionRow {
     pub never_exported: bool,
     /// When it was made.
     pub created: Timestamp,
-    /// Epoch of the data key.
+    /// The epoch in which it was made: who was put out before that epoch began does not know its material.
+    pub born: u64,
+    /// Epoch of the data key that it is sealed under; no less than that in which it was made.
     pub epoch: u64,
     /// The material, sealed; empty once it was destroyed.
     pub sealed: Vec<u8>,
@@ -72,14 +74,14 @@ impl VersionRow {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         cbor::encode(|e| {
-            e.array(9)?.u64(VERSION)?.u64(self.number)?.bytes(&self.id.0)?.u64(self.algorithm.number())?;
+            e.array(10)?.u64(VERSION)?.u64(self.number)?.bytes(&self.id.0)?.u64(self.algorithm.number())?;
             e.u64(self.origin.number())?.u64(u64::from(self.never_exported))?.u64(self.created.0)?;
-            e.u64(self.epoch)?.bytes(&self.sealed).map(drop)
+            e.u64(self.born)?.u64(self.epoch)?.bytes(&self.sealed).map(drop)
         })
     }
 
     fn read(stored: &[u8]) -> Result<Self, Malformed> {
-        let mut r = begin(stored, 9)?;
+        let mut r = begin(stored, 10)?;
         Ok(Self {
             number: r.uint()?,
             id: KeyVersionId(r.fixed()?),
@@ -87,6 +89,7 @@ impl VersionRow {
             origin: KeyOrigin::from_number(r.uint()?).ok_or(Malformed)?,
             never_exported: r.uint()? == 1,
             created: Timestamp(r.uint()?),
+            born: r.uint()?,
             epoch: r.uint()?,
             sealed: r.bytes()?.to_vec(),
         })

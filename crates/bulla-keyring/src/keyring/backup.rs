@@ -167,7 +167,8 @@ impl Keyring {
         }
         for Saved { row, material } in &versions {
             let is_length = row.origin == KeyOrigin::External || material.expose().len() == GENERATED_LEN;
-            if !is_length || self.prepare(&name, row, material).is_err() {
+            let is_born = (1..=epoch).contains(&row.born);
+            if !is_length || !is_born || self.prepare(&name, row, material).is_err() {
                 return Err(KeyringError::BadBackup);
             }
         }
@@ -221,8 +222,8 @@ fn encode_content(name: &KeyName, body: &KeyBody, versions: &[Saved], len: usize
     cbor::encode_to(&mut out, |e| {
         e.array(4)?.u64(VERSION)?.str(name.as_str())?.bytes(&body)?.array(versions.len() as u64)?;
         for Saved { row, material } in versions {
-            e.array(7)?.u64(row.number)?.bytes(&row.id.0)?.u64(row.algorithm.number())?.u64(row.origin.number())?;
-            e.u64(u64::from(row.never_exported))?.u64(row.created.0)?.bytes(material.expose())?;
+            e.array(8)?.u64(row.number)?.bytes(&row.id.0)?.u64(row.algorithm.number())?.u64(row.origin.number())?;
+            e.u64(u64::from(row.never_exported))?.u64(row.created.0)?.u64(row.born)?.bytes(material.expose())?;
         }
         Ok(())
     });
@@ -239,7 +240,7 @@ fn read_content(content: &[u8]) -> std::result::Result<(KeyName, KeyBody, Vec<Sa
     let body = KeyBody::decode(r.bytes()?).ok_or(Malformed)?;
     let mut versions = Vec::new();
     for _ in 0..r.array_len()? {
-        r.array(7)?;
+        r.array(8)?;
         let row = VersionRow {
             number: r.uint()?,
             id: KeyVersionId(r.fixed()?),
@@ -247,6 +248,7 @@ fn read_content(content: &[u8]) -> std::result::Result<(KeyName, KeyBody, Vec<Sa
             origin: KeyOrigin::from_number(r.uint()?).ok_or(Malformed)?,
             never_exported: r.uint()? == 1,
             created: Timestamp(r.uint()?),
+            born: r.uint()?,
             epoch: 0,
             sealed: Vec::new(),
         };

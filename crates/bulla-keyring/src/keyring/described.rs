@@ -6,6 +6,8 @@ use std::time::Duration;
 use bulla_backend::{ChangeMark, Timestamp};
 
 use super::Keyring;
+use super::floors::is_above_floor;
+use super::rows::check_seen;
 use crate::cache::{Described, Seen};
 use crate::format::{KEYS, KeyBody};
 use crate::key::Version;
@@ -66,6 +68,7 @@ impl Keyring {
             && mark.is_some()
             && known.mark == mark
             && known.epoch == trusted.deks.current()
+            && is_above_floor(&trusted, name, &known.body)
         {
             return Ok(known);
         }
@@ -104,11 +107,16 @@ impl Keyring {
         if let Some(known) = known
             && mark.is_some()
             && known.mark == mark
+            && is_above_floor(trusted, name, &known.body)
         {
             known.stands(now);
             return Ok(Arc::clone(known));
         }
         let found = self.find_key(trusted, name).await?;
+        if check_seen(self.cache.seen(name), name, &found.body).is_err() {
+            // It opens by what is there. Nothing is to be sealed by it, and so it is not kept.
+            return Ok(Arc::new(Described::new(found.body, found.epoch, None, now, None)));
+        }
         if found.epoch == trusted.deks.current() {
             self.cache.saw(name, Seen::of(&found.body));
         }

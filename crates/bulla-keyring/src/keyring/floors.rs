@@ -34,3 +34,8 @@ impl Keyring {
 pub(super) fn floor(trusted: &Trusted, name: &KeyName) -> u64 {
     trusted.floors.get(name).copied().unwrap_or(0)
 }
+
+/// Says whether a description that was kept is still one that the key may have.
+pub(super) fn is_above_floor(trusted: &Trusted, name: &KeyName, body: &KeyBody) -> bool {
+    body.serial >= floor(trusted, name)
+}

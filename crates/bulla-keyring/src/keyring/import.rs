@@ -1,17 +1,22 @@
 //! Taking material from outside.
 
+use bulla_backend::{ErrorKind, Expected};
 use bulla_seal::SecretVec;
 
 use super::rotate::Advanced;
+use super::rows::FoundVersion;
 use super::versions::{Adopt, Material};
 use super::{Keyring, MAX_ATTEMPTS, refuse_system};
+use crate::format::{KEY_VERSIONS, VersionRow, version_key};
+use crate::trust_log::Trusted;
 use crate::{KeyName, KeyringError, Result, VersionInfo};
 
 impl Keyring {
     /// Makes material from outside the newest version of a key that was made by [`Keyring::create_external_key`]. However many processes
     /// bring the same material, there is one version of it.
     ///
-    /// Where the key has a version of this material already, that one is returned, be it the newest or not.
+    /// Where the key has a version of this material already, that one is returned, be it the newest or not; from then on it counts as made in
+    /// this epoch.
     ///
     /// # Errors
     /// [`KeyringError::GeneratedKey`] if the key's material is drawn here; [`KeyringError::MaterialInUse`] if another key has it;
@@ -37,10 +42,12 @@ impl Keyring {
                     }
                     let found = self.find_version(&mut trusted, name, entry.number).await?;
                     if found.row.id == material.id {
-                        let (number, id, created, epoch) =
-                            (entry.number, found.row.id, found.row.created, found.row.epoch);
+                        let Some(row) = self.bear_again(&trusted, name, found, &material.bytes).await? else {
+                            continue;
+                        };
+                        let VersionRow { number, id, created, born, epoch, .. } = row;
                         let state = body.state(number, self.clock.now());
-                        return Ok(VersionInfo { number, id, state, created, epoch });
+                        return Ok(VersionInfo { number, id, state, created, born, epoch });
                     }
                 }
             }
@@ -55,5 +62,32 @@ impl Keyring {
             }
         }
         Err(KeyringError::Conflict(format!("key `{name}`")))
+    }
+
+    /// Writes a version whose material was brought again as one of this epoch: its source stands by it, whoever else may know it. It is what
+    /// was brought that is written, for the row of an older epoch may be forged: its id is no secret. `None` if another writer was faster.
+    async fn bear_again(
+        &self,
+        trusted: &Trusted,
+        name: &KeyName,
+        found: FoundVersion,
+        brought: &SecretVec,
+    ) -> Result<Option<VersionRow>> {
+        let current = trusted.deks.current();
+        if found.row.born == current && found.material == *brought {
+            return Ok(Some(found.row));
+        }
+        let row = VersionRow { born: current, epoch: current, ..found.row };
+        let row = self.seal_version(trusted, name, row, brought)?;
+        let place = version_key(name, row.number)?;
+        match self.trust.put(KEY_VERSIONS, &place, &row.encode(), Expected::Revision(found.revision)).await {
+            Ok(_) => {
+                self.cache.forget_version(row.id);
+                self.cache.doubt(name);
+                Ok(Some(row))
+            }
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }

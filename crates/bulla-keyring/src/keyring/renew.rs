@@ -1,8 +1,11 @@
 //! Bringing keys and versions under the current data key, once an epoch has begun.
 
+use std::sync::Arc;
+
 use bulla_backend::{DocumentKey, ErrorKind, Expected, ListQuery};
 
 use super::rows::{check_seen, next_serial};
+use super::versions::{Adopt, Material};
 use super::{Keyring, MAX_ATTEMPTS};
 use crate::format::{KEY_VERSIONS, KEYS, KeyBody, KeyRow, VersionRow, name_from_key, version_key, version_place};
 use crate::trust_log::Trusted;
@@ -16,7 +19,8 @@ pub enum Renewed {
     Already,
     /// It was written anew, and has a new version.
     Rotated(VersionInfo),
-    /// It was written anew; its material comes from outside, and only its source can rotate it.
+    /// It was written anew; its material comes from outside, and only its source can rotate it. It opens, and seals again once
+    /// [`Keyring::import_version`] has brought its material, old or new.
     OnlySource,
 }
 
@@ -31,8 +35,8 @@ pub struct OldEpochPage<T> {
 }
 
 impl Keyring {
-    /// Brings a key under the current data key: its description is verified under the one of its epoch and written anew, and then it
-    /// gets a new version. Interrupted anywhere, the next call goes on; a key that is done stays as it is.
+    /// Brings a key under the current data key: it gets a new version, and its description, verified under the data key of its epoch, is
+    /// written anew with that as its newest. Interrupted anywhere, the next call goes on; a key that is done stays as it is.
     ///
     /// It takes system keys too: nothing is revealed, or sealed under a key of the caller's choice.
     ///
@@ -44,40 +48,55 @@ impl Keyring {
     /// not below the floor. What restricts a key has one.
     pub async fn renew_key(&self, name: &KeyName) -> Result<Renewed> {
         let mut trusted = self.trusted().await?;
-        let mut renewed = false;
-        let mut body = None;
         for _ in 0..MAX_ATTEMPTS {
             let seen = self.cache.seen(name);
             let found = self.find_key(&mut trusted, name).await?;
             check_seen(seen, name, &found.body)?;
             if found.epoch == trusted.deks.current() {
-                body = Some(found.body);
-                break;
+                return self.renew_newest(&mut trusted, name, &found.body).await;
             }
             let serial = next_serial(name, &found.body)?;
             let mut anew = KeyBody { serial, ..found.body };
             // A version of the older epoch may have been forged: it is not chosen to seal under, until somebody allows that again.
             anew.settings.min_seal = None;
+            let made = if anew.is_external() {
+                None
+            } else {
+                // The version comes first: no description of this epoch ever names one of an older epoch to seal under.
+                let material = Material::drawn(anew.algorithm)?;
+                let made = self.add_version(&mut trusted, name, &anew, anew.newest, &material, Adopt::Any).await?;
+                anew = KeyBody { newest: made.0.number, newest_id: made.0.id, rotated: self.clock.now(), ..anew };
+                Some(made)
+            };
             match self.write_key(&trusted, name, &anew, Expected::Revision(found.revision)).await? {
-                Ok(_) => renewed = true,
+                Ok(_) => {
+                    self.cache.doubt(name);
+                    let Some((info, version)) = made else {
+                        self.rewrap_version(name, anew.newest).await?;
+                        return Ok(Renewed::OnlySource);
+                    };
+                    self.cache.keep_version(version);
+                    return Ok(Renewed::Rotated(info));
+                }
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        let body = body.ok_or_else(|| KeyringError::Conflict(format!("key `{name}`")))?;
-        if body.settings.deleting.is_some() {
-            return Ok(Renewed::Already);
-        }
+        Err(KeyringError::Conflict(format!("key `{name}`")))
+    }
+
+    /// Sees to it that a key whose description is of the current epoch has a newest version of it.
+    async fn renew_newest(&self, trusted: &mut Arc<Trusted>, name: &KeyName, body: &KeyBody) -> Result<Renewed> {
         if body.is_external() {
             let rewrapped = self.rewrap_version(name, body.newest).await?;
-            return Ok(if renewed || rewrapped { Renewed::OnlySource } else { Renewed::Already });
+            return Ok(if rewrapped { Renewed::OnlySource } else { Renewed::Already });
         }
-        let newest = self.find_version(&mut trusted, name, body.newest).await;
+        let newest = self.find_version(trusted, name, body.newest).await;
         // A newest version that cannot be read is no reason to keep it.
-        if newest.is_ok_and(|newest| newest.row.epoch == trusted.deks.current()) {
+        if newest.is_ok_and(|newest| newest.row.born == trusted.deks.current()) {
             return Ok(Renewed::Already);
         }
-        Ok(match self.rotate_from(&mut trusted, name, body.newest).await? {
+        Ok(match self.rotate_from(trusted, name, body.newest).await? {
             Some(version) => Renewed::Rotated(version),
             None => Renewed::Already,
         })

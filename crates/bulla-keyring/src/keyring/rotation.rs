@@ -119,8 +119,9 @@ pub enum RotationEvent<'a> {
 impl Keyring {
     /// Rotates the data key: begins an epoch, makes a new version of every key, and wraps all older ones anew.
     ///
-    /// Where a rotation is under way, by whatever process it was begun, that one is completed instead. Stopped anywhere, it goes on with
-    /// the next call, on any machine that may authorise; meanwhile everything opens, and what was not renewed yet does not seal.
+    /// Where an epoch is owed, it is that one. What an earlier rotation has left undone is done by the way. Stopped anywhere, it goes on with
+    /// [`Keyring::resume_rotation`], on any machine that may authorise; meanwhile everything opens, and what was not renewed yet does not
+    /// seal.
     ///
     /// # Errors
     /// [`KeyringError::Busy`] if another process is at it; [`KeyringError::LeaseLost`]; [`KeyringError::NotAuthorised`] if this machine
@@ -130,14 +131,7 @@ impl Keyring {
     /// A machine that was put out before keeps what it had read or could have read until now, and opens nothing that is sealed after.
     pub async fn rotate_data_key(&self, tell: &mut (dyn FnMut(RotationEvent<'_>) + Send)) -> Result<Rotation> {
         let mut lease = self.rotation_lease().await?;
-        let rotated = match self.rotation().await {
-            Ok(Some(rotation)) if !rotation.is_done() => self.go_on(&mut lease, tell).await,
-            Ok(_) => match self.begin_epoch().await {
-                Ok(_) => self.go_on(&mut lease, tell).await,
-                Err(error) => Err(error),
-            },
-            Err(error) => Err(error),
-        };
+        let rotated = self.rotate_under(&mut lease, tell).await;
         lease.give_back().await;
         rotated
     }
@@ -177,9 +171,22 @@ impl Keyring {
         Lease::take(Arc::clone(&self.trust), Arc::clone(&self.clock), JOB, self.identity.fingerprint()).await
     }
 
+    /// Begins an epoch in any case. That a rotation seems to be under way, by a journal that somebody may have put back or deleted, must not
+    /// keep an authoriser from it.
+    async fn rotate_under(
+        &self,
+        lease: &mut Lease,
+        tell: &mut (dyn FnMut(RotationEvent<'_>) + Send),
+    ) -> Result<Rotation> {
+        if !self.looked().await?.epoch_owed() {
+            self.begin_epoch_under(Some(lease)).await?;
+        }
+        self.go_on(lease, tell).await
+    }
+
     async fn go_on(&self, lease: &mut Lease, tell: &mut (dyn FnMut(RotationEvent<'_>) + Send)) -> Result<Rotation> {
         if self.looked().await?.epoch_owed() {
-            self.begin_epoch().await?;
+            self.begin_epoch_under(Some(lease)).await?;
         }
         let trusted = self.looked().await?;
         trusted.require_authoriser(self.identity.fingerprint())?;
@@ -259,7 +266,11 @@ impl Keyring {
 fn passed_over<T>(result: Result<T>) -> Result<Result<T>> {
     match result {
         Err(
-            error @ (KeyringError::Corrupt { .. } | KeyringError::KeyRollback { .. } | KeyringError::KeyForked { .. }),
+            error @ (KeyringError::Corrupt { .. }
+            // An epoch that the log does not have; one that this machine lacks stops it.
+            | KeyringError::NoDataKey { epoch: 0, .. }
+            | KeyringError::KeyRollback { .. }
+            | KeyringError::KeyForked { .. }),
         ) => Ok(Err(error)),
         Err(error) => Err(error),
         Ok(done) => Ok(Ok(done)),

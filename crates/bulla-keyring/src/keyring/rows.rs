@@ -125,7 +125,7 @@ impl Keyring {
         Err(KeyringError::Conflict(format!("key `{name}`")))
     }
 
-    /// Reads the newest version of a key, which must be of the current epoch, and prepares it to seal.
+    /// Reads the newest version of a key, which must have been made in the current epoch, and prepares it to seal.
     pub(super) async fn read_newest(
         &self,
         trusted: &mut Arc<Trusted>,
@@ -133,10 +133,10 @@ impl Keyring {
         body: &KeyBody,
     ) -> Result<Arc<Version>> {
         let version = match self.cache.version(body.newest_id) {
-            Some(known) if known.is(name, body.newest) && known.epoch == trusted.deks.current() => known,
+            Some(known) if known.is(name, body.newest) && known.born == trusted.deks.current() => known,
             _ => Arc::new(self.read_version(trusted, name, body.newest, body.newest_id, body).await?),
         };
-        check_epoch(trusted, version.epoch, || format!("version {} of key `{name}`", body.newest))?;
+        check_epoch(trusted, version.born, || format!("version {} of key `{name}`", body.newest))?;
         Ok(version)
     }
 
@@ -194,8 +194,8 @@ impl Keyring {
     }
 
     pub(super) fn prepare(&self, name: &KeyName, row: &VersionRow, material: &SecretVec) -> Result<Version> {
-        let (number, id, algorithm, epoch) = (row.number, row.id, row.algorithm, row.epoch);
-        Ok(Version::prepare(self.project(), name, number, id, algorithm, epoch, material)?)
+        let (number, id, algorithm, born) = (row.number, row.id, row.algorithm, row.born);
+        Ok(Version::prepare(self.project(), name, number, id, algorithm, born, material)?)
     }
 
     /// Verifies a version and describes it. Of one that was destroyed nothing is left to verify.
@@ -212,7 +212,7 @@ impl Keyring {
             Some(row) if row.number == number && row.sealed.is_empty() && body.is_beyond_recovery(number) => row,
             _ => self.verify_version(trusted, name, number, document)?.row,
         };
-        Ok(VersionInfo { number, id: row.id, state, created: row.created, epoch: row.epoch })
+        Ok(VersionInfo { number, id: row.id, state, created: row.created, born: row.born, epoch: row.epoch })
     }
 
     /// Seals material for storage under the data key that the row names; all that the row says is bound to it.
@@ -267,6 +267,9 @@ impl Keyring {
         let opened = open_as(key, Params::default(), &self.version_context(name, &row)?, &row.sealed);
         let material =
             opened.map(SecretVec::new).ok_or_else(|| corrupt("it was altered, or brought from elsewhere"))?;
+        if row.born == 0 || row.born > row.epoch {
+            return Err(corrupt("it says that it was made in a later epoch than that of its data key"));
+        }
         if row.origin == KeyOrigin::Generated && material.expose().len() != GENERATED_LEN {
             return Err(corrupt("its material has the wrong length"));
         }
@@ -285,7 +288,8 @@ impl Keyring {
             .uint("algorithm", row.algorithm.number())
             .uint("origin", row.origin.number())
             .flag("never exported", row.never_exported)
-            .uint("created", row.created.0);
+            .uint("created", row.created.0)
+            .uint("born", row.born);
         Ok(context.build()?)
     }
 }

@@ -47,7 +47,7 @@ impl Keyring {
         described.body.check_seal(name, number, self.clock.now())?;
         let version = self.prepared_number(name, number, &described.body).await?;
         let trusted = self.trusted().await?;
-        check_epoch(&trusted, version.epoch, || format!("version {number} of key `{name}`"))?;
+        check_epoch(&trusted, version.born, || format!("version {number} of key `{name}`"))?;
         if let (Some(maximum), sealing) = (described.body.settings.max_uses, version.sealing("seal so")?)
             && self.take_uses(sealing.id(), &self.cache.allowance(sealing.id()), maximum, 1).await? == 0
         {
@@ -191,7 +191,7 @@ impl Keyring {
         if number == body.newest
             && let Some(version) = self.cache.version(body.newest_id)
             && version.is(name, number)
-            && version.epoch == trusted.deks.current()
+            && version.born == trusted.deks.current()
         {
             return Ok(version);
         }

@@ -63,6 +63,7 @@ impl Keyring {
                 origin: body.settings.origin,
                 never_exported: body.is_never_exported(),
                 created: self.clock.now(),
+                born: trusted.deks.current(),
                 epoch: trusted.deks.current(),
                 sealed: Vec::new(),
             };
@@ -75,7 +76,7 @@ impl Keyring {
                 Err(error) => return Err(error.into()),
             }
             let Some(document) = self.trust.get(KEY_VERSIONS, &place).await? else { continue };
-            match self.adoptable(trusted, name, &row, &document, adopt) {
+            match self.adoptable(trusted, name, &row, &document, adopt, &material.bytes) {
                 Some(Found::Whole(found)) => {
                     let version = self.prepare(name, &found.row, &found.material)?;
                     return self.added(name, &found.row, version).await;
@@ -96,8 +97,8 @@ impl Keyring {
 
     async fn added(&self, name: &KeyName, row: &VersionRow, version: Version) -> Result<(VersionInfo, Arc<Version>)> {
         self.write_id(row.id, name, row.number).await?;
-        let (number, id, created, epoch) = (row.number, row.id, row.created, row.epoch);
-        Ok((VersionInfo { number, id, state: VersionState::Enabled, created, epoch }, Arc::new(version)))
+        let VersionRow { number, id, created, born, epoch, .. } = *row;
+        Ok((VersionInfo { number, id, state: VersionState::Enabled, created, born, epoch }, Arc::new(version)))
     }
 
     /// Says whether what lies in a version's place may be taken for it.
@@ -108,22 +109,23 @@ impl Keyring {
         row: &VersionRow,
         document: &Document,
         adopt: Adopt,
+        brought: &SecretVec,
     ) -> Option<Found> {
         if adopt == Adopt::Nothing {
             return None;
         }
         let same = VersionRow::decode(&document.value).is_some_and(|found| found.id == row.id);
-        // Of an older epoch it could have been forged by somebody who was put out.
+        // Made in an older epoch, it could be known to somebody who was put out, or have been forged by them, wrapped anew or not.
         let found = self.verify_version(trusted, name, row.number, document).ok().filter(|found| {
-            found.row.epoch == row.epoch
+            found.row.born == row.born
                 && found.row.algorithm == row.algorithm
                 && found.row.origin == row.origin
                 && found.row.never_exported == row.never_exported
         });
         match (adopt, found) {
             (Adopt::Any, Some(found)) => Some(Found::Whole(found)),
-            (Adopt::Same, Some(found)) if same => Some(Found::Whole(found)),
-            (Adopt::Same, None) if same => Some(Found::Stale),
+            (Adopt::Same, Some(found)) if same && found.material == *brought => Some(Found::Whole(found)),
+            (Adopt::Same, _) if same => Some(Found::Stale),
             _ => None,
         }
     }

@@ -15,6 +15,8 @@ use crate::{Fingerprint, Identity, KeyName, KeyringError, MachineName, PublicIde
 
 /// Most records of a trust log.
 pub(crate) const MAX_RECORDS: u64 = 1 << 20;
+/// How far the number of a restore is above the one before it, at most, so that nobody counts them to their end.
+const MAX_RESTORE_STEP: u64 = 1 << 20;
 
 /// Proof that the verified log lets this machine in. Only [`Verifier::snapshot`] makes one.
 pub(crate) struct Granted(());
@@ -256,10 +258,15 @@ impl Verifier {
 
     /// Returns the pin of the log as it is.
     pub(crate) fn pinned(&self) -> TrustPin {
-        let may_authorise = |found: &Admission| self.capability(&found.grant).is_ok_and(Capability::may_authorise);
-        let authorisers = self.members.standing().iter().filter(|(_, found)| may_authorise(found));
+        // Where two have to agree, one authoriser who accepts an older copy would undo what two agreed on.
+        let may_accept = |capability: Capability| match self.two_person {
+            true => capability == Capability::Recovery,
+            false => capability.may_authorise(),
+        };
+        let standing = self.members.standing().iter();
+        let authorisers = standing.filter(|(_, found)| self.capability(&found.grant).is_ok_and(may_accept));
         let authorisers = authorisers.map(|(fingerprint, _)| *fingerprint).collect();
-        TrustPin::new(self.pin.project(), self.length, self.head, self.restores, authorisers)
+        TrustPin::new(self.pin.project(), self.length, self.head, self.restores, self.two_person, authorisers)
     }
 
     fn describe(&self, admission: &Admission) -> Machine {
@@ -383,7 +390,9 @@ impl Verifier {
                 begun
             }
             Act::Revocation { machine, cascade, rotate } => return self.revoke(record, *machine, *cascade, *rotate),
-            Act::Restore { number } if *number <= self.restores => Err(Problem::Restore),
+            Act::Restore { number } if !(1..=MAX_RESTORE_STEP).contains(&number.saturating_sub(self.restores)) => {
+                Err(Problem::Restore)
+            }
             Act::Restore { number } => {
                 self.pin_is_void |= self.voids_pin(record);
                 self.restores = *number;

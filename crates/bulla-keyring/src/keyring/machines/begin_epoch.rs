@@ -7,6 +7,7 @@ use super::wraps::Copies;
 use crate::dek::Candidate;
 use crate::format::{Act, WRAPS, wrap_key};
 use crate::keyring::Keyring;
+use crate::lease::Lease;
 use crate::{Fingerprint, Result};
 
 /// A data key that was drawn, and whom it was wrapped to, before the log commits to it.
@@ -27,10 +28,18 @@ impl Keyring {
     /// [`KeyringError::NotAuthorised`](crate::KeyringError::NotAuthorised), [`KeyringError::Conflict`](crate::KeyringError::Conflict), and
     /// as [`Keyring::refresh`].
     pub async fn begin_epoch(&self) -> Result<u64> {
+        self.begin_epoch_under(None).await
+    }
+
+    /// Begins an epoch as a step of work that a lease is held for. Wrapping to many machines beside busy writers may outlast it.
+    pub(in crate::keyring) async fn begin_epoch_under(&self, mut lease: Option<&mut Lease>) -> Result<u64> {
         let mut drawn: Option<Drawn> = None;
         let mut attempts = Attempts::default();
         loop {
             attempts.next()?;
+            if let Some(lease) = &mut lease {
+                lease.renew().await?;
+            }
             let trusted = self.looked().await?;
             trusted.require_authoriser(self.identity.fingerprint())?;
             let epoch = trusted.deks.current() + 1;

@@ -18,7 +18,8 @@ impl Keyring {
     /// were let in since the copy was made, and machines that were put out since, are as they were then: look at [`Keyring::machines`].
     ///
     /// # Errors
-    /// [`KeyringError::NotAuthorised`] if this machine is no authoriser in the copy, or was none at its last look; and as
+    /// [`KeyringError::NotAuthorised`] if this machine is no authoriser in the copy, or was none at its last look;
+    /// [`KeyringError::RecoveryOnly`] where two authorisers have to agree: what they agreed on, no one of them undoes alone; and as
     /// [`Keyring::open`].
     ///
     /// # Security
@@ -31,8 +32,10 @@ impl Keyring {
     ) -> Result<Self> {
         let me = identity.fingerprint();
         // Who never saw the project's authorisers has nothing to compare with.
-        if !pin.authorisers().is_empty() && !pin.authorisers().contains(&me) {
-            return Err(KeyringError::NotAuthorised(me));
+        let is_known = !pin.authorisers().is_empty() || pin.two_person();
+        if is_known && !pin.authorisers().contains(&me) {
+            let refusal = if pin.two_person() { KeyringError::RecoveryOnly } else { KeyringError::NotAuthorised(me) };
+            return Err(refusal);
         }
         let restored = Self::open(trust, identity, pin.project(), clock).await?;
         let mut attempts = Attempts::default();

@@ -6,6 +6,7 @@ use bulla_backend::{DocumentKey, ErrorKind, Expected, ListQuery, MAX_COMMIT_WRIT
 
 use crate::format::{WRAPS, wrap_key, wrap_prefix};
 use crate::keyring::Keyring;
+use crate::keyring::rows::dek;
 use crate::trust_log::Trusted;
 use crate::{Fingerprint, PublicIdentity, Result};
 
@@ -13,7 +14,7 @@ use crate::{Fingerprint, PublicIdentity, Result};
 pub(super) type Copies = BTreeMap<DocumentKey, Vec<u8>>;
 
 impl Keyring {
-    /// Wraps the data key of every epoch but those in `done` to a machine, and notes them there.
+    /// Wraps the data key of every epoch but those in `done` to a machine, and notes them there. Fails if this machine lacks one.
     pub(super) async fn wrap_all(
         &self,
         trusted: &Trusted,
@@ -21,7 +22,9 @@ impl Keyring {
         done: &mut BTreeSet<u64>,
     ) -> Result<()> {
         let mut copies = Copies::new();
-        for dek in trusted.deks.all().filter(|dek| !done.contains(&dek.epoch())) {
+        // Without any of them, who comes could neither open everything nor verify the log.
+        let held: Vec<_> = (1..=trusted.deks.current()).map(|epoch| dek(trusted, epoch)).collect::<Result<_>>()?;
+        for dek in held.into_iter().filter(|dek| !done.contains(&dek.epoch())) {
             let place = wrap_key(machine.fingerprint(), dek.epoch(), dek.commitment())?;
             copies.insert(place, dek.wrap_to(&self.project, machine)?.encode());
         }

@@ -256,7 +256,11 @@ proptest! {
             prop_assert_eq!(floors.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
             prop_assert_eq!((trusted.two_person(), trusted.epoch_owed()), (model.two_person, model.owed));
             prop_assert_eq!((trusted.deks.current(), trusted.pin.restores()), (model.epochs, model.restores));
-            let authorisers = model.members.iter().filter(|(_, member)| member.capability.may_authorise());
+            let may_accept = |member: &Member| match model.two_person {
+                true => member.capability == Capability::Recovery,
+                false => member.capability.may_authorise(),
+            };
+            let authorisers = model.members.iter().filter(|(_, member)| may_accept(member));
             let authorisers: BTreeSet<_> = authorisers.map(|(who, _)| people()[*who].fingerprint()).collect();
             prop_assert_eq!(trusted.pin.authorisers(), &authorisers);
         }
