@@ -403,6 +403,7 @@ fn keyring_hint(error: &KeyringError) -> Option<String> {
         KeyringError::LastAuthoriser | KeyringError::TooFewAuthorisers => {
             "`bulla authorize --authoriser` lets in another that may".to_owned()
         }
+        KeyringError::RecoveryOnly => "`bulla accept-rollback --recovery`".to_owned(),
         KeyringError::NotPending(_) => "`bulla status` lists what waits".to_owned(),
         KeyringError::OwnRequest(_) => "`bulla approve` it on another machine that may let others in".to_owned(),
         KeyringError::NoDataKey { .. } => {

@@ -65,13 +65,20 @@ impl Project {
     ///
     /// # Security
     /// Who was put out since the copy was made is in again, and has to be put out again.
-    pub async fn accept_rollback(settings: Settings) -> Result<Self> {
+    pub async fn accept_rollback(settings: Settings, recovery: Option<&RecoveryWords>) -> Result<Self> {
         let project = settings.project_needed()?;
         let file = IdentityFile::of(&settings)?;
         let identity = file.load()?;
         let pin = PinFile::beside(file.path(), project).load()?;
         let backend = Backend::open(settings.backend().get(), false).await?;
-        let keyring = Keyring::accept_rollback(backend.trust.clone(), identity, pin, clock()).await?;
+        let trust = || backend.trust.clone();
+        let keyring = match recovery {
+            None => Keyring::accept_rollback(trust(), identity, pin, clock()).await?,
+            Some(words) => {
+                Keyring::accept_rollback(trust(), Arc::new(words.identity()?), pin.clone(), clock()).await?;
+                Keyring::open(trust(), identity, pin, clock()).await?
+            }
+        };
         Self::assemble(settings, keyring, backend)
     }
 

@@ -155,7 +155,7 @@ fn after_a_restore_was_accepted_pins_are_shorter() {
     }
     assert_eq!((scene.founder.pin(), laptop.pin()), pinned);
 
-    let restored = block_on(bulla::Project::accept_rollback(scene.settings(&scene.founder))).unwrap();
+    let restored = block_on(bulla::Project::accept_rollback(scene.settings(&scene.founder), None)).unwrap();
     assert_eq!((scene.founder.pin(), restored.pin().restores()), (restored.pin(), 1));
     assert!(restored.pin().length() < pinned.0.length());
     // The other one follows the word of an authoriser that it knew.

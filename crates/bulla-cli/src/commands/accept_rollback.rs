@@ -1,7 +1,10 @@
+use std::path::PathBuf;
+
 use bulla::Project;
 use serde_json::json;
 
 use super::Desk;
+use super::recover::read_words;
 use crate::ask;
 use crate::failure::Result;
 
@@ -16,6 +19,10 @@ pub(crate) struct Args {
     /// Accept it without asking
     #[arg(long)]
     yes: bool,
+    /// Accept it with the 24 recovery words, which is the only way where two have to agree; they are read from a file, or from standard
+    /// input
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
+    recovery: Option<PathBuf>,
 }
 
 pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
@@ -24,7 +31,8 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
         let backend = settings.backend().get();
         format!("database  {backend}\nWas it restored from an older copy, on purpose?")
     })?;
-    let project = Project::accept_rollback(settings).await?;
+    let words = args.recovery.as_deref().map(|path| read_words(Some(path), desk)).transpose()?;
+    let project = Project::accept_rollback(settings, words.as_ref()).await?;
     let pin = project.pin();
     let record = json!({
         "project": project.id().to_string(),

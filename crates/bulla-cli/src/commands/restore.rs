@@ -69,7 +69,7 @@ async fn restore(args: &Args, settings: &Settings, words: Option<&RecoveryWords>
     drop(progress);
     let mut went_back = restored.went_back;
     if went_back && args.accept_rollback {
-        Project::accept_rollback(settings.clone()).await?;
+        Project::accept_rollback(settings.clone(), words).await?;
         went_back = false;
     }
     match words {
