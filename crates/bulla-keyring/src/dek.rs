@@ -8,29 +8,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use bulla_seal::{Context, Header, Params, ProjectId, SealError, SealKey, Secret, constant_time_eq, derive};
-use hpke::aead::AesGcm256;
-use hpke::kdf::HkdfSha256;
-use hpke::kem::XWing;
-use hpke::{Deserializable, OpModeR, OpModeS, Serializable};
-use zeroize::Zeroizing;
 
-use crate::format::{WRAPPED_LEN, Wrap};
-use crate::random::Random;
+use crate::format::Wrap;
 use crate::trust_log::Granted;
-use crate::{Capability, Fingerprint, Identity, PublicIdentity};
+use crate::{Capability, Fingerprint, Identity, PublicIdentity, wrapping};
 
 const DEK_LEN: usize = 32;
-const ENCAPSULATED_LEN: usize = 1_120;
 
 const WRAP_INFO: &[u8] = b"bulla/dek/wrap/v1";
 const COMMITMENT_LABEL: &str = "bulla/dek/commitment/v1";
 const KEYS_LABEL: &str = "bulla/wrap/v1";
 const CAPABILITY_LABEL: &str = "bulla/capability/v1";
 const CAPABILITY_DOMAIN: &str = "bulla/trust-log/capability";
-
-type PrivateKey = <XWing as hpke::Kem>::PrivateKey;
-type PublicKey = <XWing as hpke::Kem>::PublicKey;
-type EncappedKey = <XWing as hpke::Kem>::EncappedKey;
 
 /// What a wrap held, or a new data key: proves nothing about the project yet.
 #[derive(Debug)]
@@ -47,19 +36,8 @@ impl Candidate {
 
     /// Unwraps a machine's copy, or returns `None` if it was not wrapped to this identity, for this project and epoch.
     pub(crate) fn unwrap(wrap: &Wrap, project: &ProjectId, identity: &Identity) -> Option<Self> {
-        let (encapsulated, ciphertext) = wrap.wrapped.split_at(ENCAPSULATED_LEN);
-        let encapsulated = EncappedKey::from_bytes(encapsulated).ok()?;
-        let private = PrivateKey::from_bytes(identity.seed().expose()).ok()?;
         let info = wrap_info(project, wrap.epoch, identity.fingerprint());
-        let opened = hpke::single_shot_open::<AesGcm256, HkdfSha256, XWing>(
-            &OpModeR::Base,
-            &private,
-            &encapsulated,
-            &info,
-            ciphertext,
-            &[],
-        );
-        let secret = Secret::from_slice(&Zeroizing::new(opened.ok()?))?;
+        let secret = wrapping::unwrap(&wrap.wrapped, &info, identity)?;
         Some(Self { epoch: wrap.epoch, secret })
     }
 
@@ -229,28 +207,8 @@ fn wrap_to(
     project: &ProjectId,
     machine: &PublicIdentity,
 ) -> Result<Wrap, SealError> {
-    let public = PublicKey::from_bytes(machine.encryption()).map_err(|_| SealError::Library)?;
     let info = wrap_info(project, epoch, machine.fingerprint());
-    let mut random = Random::default();
-    let sealed = hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, XWing>(
-        &OpModeS::Base,
-        &public,
-        &info,
-        secret.expose(),
-        &[],
-        &mut random,
-    );
-    if random.failed() {
-        return Err(SealError::Random);
-    }
-    let (encapsulated, ciphertext) = sealed.map_err(|_| SealError::Library)?;
-    let mut wrapped = Box::new([0; WRAPPED_LEN]);
-    let (first, second) = wrapped.split_at_mut(ENCAPSULATED_LEN);
-    if ciphertext.len() != second.len() {
-        return Err(SealError::Library);
-    }
-    first.copy_from_slice(&encapsulated.to_bytes());
-    second.copy_from_slice(&ciphertext);
+    let wrapped = wrapping::wrap(secret, &info, machine)?;
     Ok(Wrap { epoch, machine: machine.fingerprint(), wrapped })
 }
 
@@ -285,6 +243,7 @@ mod tests {
     use bulla_seal::Suite;
 
     use super::*;
+    use crate::format::WRAPPED_LEN;
 
     const PROJECT: ProjectId = ProjectId([1; 32]);
 

@@ -87,6 +87,7 @@ mod sealed_to;
 mod settings;
 pub mod source;
 mod trust_log;
+mod wrapping;
 
 pub use algorithm::{Algorithm, ParseAlgorithmError, UseCase};
 pub use backup::{

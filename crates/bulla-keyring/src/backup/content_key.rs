@@ -1,22 +1,11 @@
 //! The key of one backup, wrapped to each machine that may restore it.
 
 use bulla_seal::{ProjectId, SealError, SealKey, Secret};
-use hpke::aead::AesGcm256;
-use hpke::kdf::HkdfSha256;
-use hpke::kem::XWing;
-use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
-use zeroize::Zeroizing;
 
-use super::format::{Recipient, WRAPPED_LEN};
-use crate::random::Random;
-use crate::{Fingerprint, Identity, PublicIdentity};
+use super::format::Recipient;
+use crate::{Fingerprint, Identity, PublicIdentity, wrapping};
 
-const ENCAPSULATED_LEN: usize = 1_120;
 const INFO: &[u8] = b"bulla/backup/wrap/v1";
-
-type PrivateKey = <XWing as Kem>::PrivateKey;
-type PublicKey = <XWing as Kem>::PublicKey;
-type EncappedKey = <XWing as Kem>::EncappedKey;
 
 /// What the body of one backup is sealed under: 32 random bytes, used for nothing else.
 #[derive(Debug)]
@@ -32,49 +21,18 @@ impl ContentKey {
         SealKey::with_derived_id(self.0.expose())
     }
 
-    /// Wraps the key to a machine: HPKE (RFC 9180) in base mode, X-Wing, HKDF-SHA256, AES-256-GCM.
+    /// Wraps the key to a machine.
     ///
     /// # Security
     /// Wrap only to public keys from a verified grant: base mode says nothing about who the recipient is.
     pub(super) fn wrap(&self, project: &ProjectId, machine: &PublicIdentity) -> Result<Recipient, SealError> {
-        let public = PublicKey::from_bytes(machine.encryption()).map_err(|_| SealError::Library)?;
-        let mut random = Random::default();
-        let sealed = hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, XWing>(
-            &OpModeS::Base,
-            &public,
-            &info(project, machine.fingerprint()),
-            self.0.expose(),
-            &[],
-            &mut random,
-        );
-        if random.failed() {
-            return Err(SealError::Random);
-        }
-        let (encapsulated, ciphertext) = sealed.map_err(|_| SealError::Library)?;
-        let mut wrapped = Box::new([0; WRAPPED_LEN]);
-        let (first, second) = wrapped.split_at_mut(ENCAPSULATED_LEN);
-        if ciphertext.len() != second.len() {
-            return Err(SealError::Library);
-        }
-        first.copy_from_slice(&encapsulated.to_bytes());
-        second.copy_from_slice(&ciphertext);
+        let wrapped = wrapping::wrap(&self.0, &info(project, machine.fingerprint()), machine)?;
         Ok(Recipient { machine: machine.fingerprint(), wrapped })
     }
 
     /// Unwraps the key, or returns `None` if it was not wrapped to this identity, for this project.
     pub(super) fn unwrap(recipient: &Recipient, project: &ProjectId, identity: &Identity) -> Option<Self> {
-        let (encapsulated, ciphertext) = recipient.wrapped.split_at(ENCAPSULATED_LEN);
-        let encapsulated = EncappedKey::from_bytes(encapsulated).ok()?;
-        let private = PrivateKey::from_bytes(identity.seed().expose()).ok()?;
-        let opened = hpke::single_shot_open::<AesGcm256, HkdfSha256, XWing>(
-            &OpModeR::Base,
-            &private,
-            &encapsulated,
-            &info(project, identity.fingerprint()),
-            ciphertext,
-            &[],
-        );
-        Secret::from_slice(&Zeroizing::new(opened.ok()?)).map(Self)
+        wrapping::unwrap(&recipient.wrapped, &info(project, identity.fingerprint()), identity).map(Self)
     }
 }
 
@@ -85,6 +43,7 @@ fn info(project: &ProjectId, machine: Fingerprint) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::WRAPPED_LEN;
 
     const PROJECT: ProjectId = ProjectId([1; 32]);
 

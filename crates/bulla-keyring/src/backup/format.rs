@@ -9,7 +9,7 @@ use super::{BackupError, BackupId};
 use crate::Fingerprint;
 use crate::cbor::{self, Malformed, Reader};
 use crate::flows::KEY_STATES;
-use crate::format::{KEY_IDS, KEY_USES, KEY_VERSIONS, KEYS, RecordHash, TRUST_LOG, WRAPS};
+use crate::format::{KEY_IDS, KEY_USES, KEY_VERSIONS, KEYS, RecordHash, TRUST_LOG, WRAPPED_LEN, WRAPS};
 
 /// Longest header of a backup, in bytes: room for 10,000 machines.
 pub const MAX_BACKUP_HEADER_LEN: usize = 16 * 1024 * 1024;
@@ -18,9 +18,6 @@ pub const MAX_BACKUP_ITEM_LEN: usize = MAX_DOCUMENT_LEN + MAX_KEY_LEN + 64;
 
 /// What a backup is made of, in the order in which it is read and written: what names something comes before what it names.
 pub(super) const COLLECTIONS: [Collection; 7] = [TRUST_LOG, KEYS, KEY_VERSIONS, KEY_IDS, KEY_USES, KEY_STATES, WRAPS];
-
-/// Length of a wrapped content key: the encapsulated key, the 32 bytes, and the tag.
-pub(super) const WRAPPED_LEN: usize = 1_120 + 32 + 16;
 
 const MAGIC: [u8; 3] = *b"BLB";
 const VERSION: u8 = 1;

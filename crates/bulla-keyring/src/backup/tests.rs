@@ -180,7 +180,7 @@ fn a_header_has_room_for_the_largest_project() {
         .map(|machine| {
             let mut fingerprint = [0; 32];
             fingerprint[..8].copy_from_slice(&machine.to_be_bytes());
-            format::Recipient { machine: Fingerprint(fingerprint), wrapped: Box::new([9; format::WRAPPED_LEN]) }
+            format::Recipient { machine: Fingerprint(fingerprint), wrapped: Box::new([9; crate::format::WRAPPED_LEN]) }
         })
         .collect();
     let mut header = BackupHeader {
