@@ -69,3 +69,25 @@ fn a_machine_that_may_only_use_the_project_is_recovered_too() {
 fn foreign_words() -> String {
     Sandbox::empty().run(["init", "--recovery"]).succeeds().text().to_owned()
 }
+
+#[test]
+fn where_two_have_to_agree_the_words_accept_an_older_copy() {
+    let fleet = Fleet::on("json");
+    let office = &fleet.founder;
+    let words = office.run(["recovery", "new"]).succeeds().text().to_owned();
+    let laptop = fleet.machine("laptop", true);
+    office.run(["policy", "set", "--two-person", "on"]).succeeds();
+    let trust = office.path(".bulla/trust.json");
+    let older = fs::read(&trust).unwrap();
+    laptop.run(["revoke", "office-is-not-there", "--yes"]).fails(3, "no machine is named");
+    office.run(["rotate"]).succeeds();
+    assert_eq!(verified_epoch(&laptop), 2);
+    let run = office.run(["rotate", "--resume"]).succeeds();
+    assert!(run.stderr.contains("no rotation is under way"), "{run:?}");
+
+    fs::write(&trust, older).unwrap();
+    office.run(["verify"]).fails(4, "went back");
+    office.run(["accept-rollback", "--yes", "--json"]).refuses(4, "recovery_only");
+    office.feed(words.as_bytes(), ["accept-rollback", "--yes", "--recovery"]).succeeds();
+    assert_eq!(verified_epoch(&laptop), 1);
+}
