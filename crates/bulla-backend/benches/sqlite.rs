@@ -17,7 +17,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bulla_backend::{Collection, DocumentKey, Documents, Durability, Expected, SqliteDocuments, SqliteOptions};
+use bulla_backend::{
+    Collection, DocumentKey, Documents, Durability, Expected, Filing, SqliteDocuments, SqliteOptions, Usage, Write,
+};
 use pollster::block_on;
 use rusqlite::{Connection, params};
 
@@ -38,12 +40,16 @@ fn main() {
     println!("1 KiB values; CPU is what all threads together use for one operation\n");
     println!("{:<40} {:>10} {:>10} {:>6}   {:>9} {:>9}", "per second", "driver", "rusqlite", "ratio", "CPU", "CPU");
     let writes = |durability, threads| move |store: &dyn Store| write(store, durability, threads);
-    let rows: [(&str, &dyn Fn(bool) -> Rate); 7] = [
+    let files = |threads| move |store: &dyn Store| file(store, threads);
+    let rows: [(&str, &dyn Fn(bool) -> Rate); 10] = [
         ("durable puts, 1 thread", &|is_ours| measure(is_ours, writes(Durability::Durable, 1))),
         ("durable puts, 64 threads", &|is_ours| measure(is_ours, writes(Durability::Durable, 64))),
         ("durable puts, 4 processes × 16 threads", &|is_ours| processes(is_ours, 4, 16)),
         ("cache puts, 1 thread", &|is_ours| measure(is_ours, writes(Durability::Cache, 1))),
         ("cache puts, 64 threads", &|is_ours| measure(is_ours, writes(Durability::Cache, 64))),
+        ("filed cache puts, 1 thread", &|is_ours| measure(is_ours, files(1))),
+        ("filed cache puts, 64 threads", &|is_ours| measure(is_ours, files(64))),
+        ("change marks, 1 thread", &|is_ours| measure(is_ours, mark)),
         ("reads, 1 thread", &|is_ours| measure(is_ours, |store| read(store, 1))),
         ("reads, 2 threads", &|is_ours| measure(is_ours, |store| read(store, 2))),
     ];
@@ -74,13 +80,29 @@ impl Rate {
 /// What is measured: the driver, or its peer.
 trait Store: Sync {
     fn put(&self, durability: Durability, key: &[u8]);
+    /// Puts a document, not synced, and files it by rank in a group with a limit; the peer knows no groups, and just puts it.
+    fn file(&self, key: &[u8], rank: u64);
     fn get(&self, key: &[u8]) -> usize;
+    /// Asks what tells whether anything has changed; the peer asks SQLite.
+    fn mark(&self) -> u64;
 }
 
 impl Store for SqliteDocuments {
     fn put(&self, durability: Durability, key: &[u8]) {
         let collection = DURABLE.with_durability(durability);
         block_on(Documents::put(self, collection, &DocumentKey::new(key).unwrap(), &VALUE, Expected::Any)).unwrap();
+    }
+
+    fn file(&self, key: &[u8], rank: u64) {
+        let limit = Some(Usage { documents: u64::MAX, bytes: u64::MAX });
+        let filing = Filing { group_len: 3, rank: Some(rank), limit, ..Filing::default() };
+        let key = DocumentKey::new([b"ns\0", key].concat()).unwrap();
+        let write = Write::PutFiled { collection: CACHE, key, value: VALUE.to_vec(), expected: Expected::Any, filing };
+        block_on(self.commit(&[write])).unwrap();
+    }
+
+    fn mark(&self) -> u64 {
+        block_on(self.change_mark(CACHE)).unwrap().unwrap().0
     }
 
     fn get(&self, key: &[u8]) -> usize {
@@ -127,6 +149,20 @@ impl Store for Direct {
         let upsert = "INSERT INTO document (collection, key, value) VALUES (1, ?1, ?2)
                       ON CONFLICT (collection, key) DO UPDATE SET value = excluded.value";
         write.0.prepare_cached(upsert).unwrap().execute(params![key, VALUE]).unwrap();
+    }
+
+    fn file(&self, key: &[u8], _rank: u64) {
+        self.put(Durability::Cache, key);
+    }
+
+    fn mark(&self) -> u64 {
+        let (connection, _) = &*self.write.lock().unwrap();
+        connection
+            .prepare_cached("PRAGMA data_version")
+            .unwrap()
+            .query_row([], |row| row.get::<_, i64>(0))
+            .unwrap()
+            .unsigned_abs()
     }
 
     fn get(&self, key: &[u8]) -> usize {
@@ -182,6 +218,18 @@ fn write(store: &dyn Store, durability: Durability, threads: usize) -> Rate {
     // Makes the tables, and lets the threads begin together.
     store.put(durability, b"first");
     during(threads, |thread, number| store.put(durability, &key(thread << 32 | number)))
+}
+
+fn file(store: &dyn Store, threads: usize) -> Rate {
+    store.file(b"first", 0);
+    during(threads, |thread, number| store.file(&key(thread << 32 | number), number as u64))
+}
+
+fn mark(store: &dyn Store) -> Rate {
+    store.put(Durability::Cache, b"first");
+    during(1, |_, _| {
+        black_box(store.mark());
+    })
 }
 
 fn read(store: &dyn Store, threads: usize) -> Rate {

@@ -4,7 +4,7 @@ use std::{borrow::Borrow, collections::HashSet, fmt};
 
 use async_trait::async_trait;
 
-use crate::{BackendError, Result};
+use crate::{BackendError, DiskUsage, Filed, Filing, Rerank, Result, Timestamp, Usage};
 
 /// Longest document key, in bytes. The tightest remote engine (a PostgreSQL B-tree page) takes 2,704.
 pub const MAX_KEY_LEN: usize = 2_304;
@@ -76,7 +76,8 @@ pub trait Documents: Send + Sync + fmt::Debug {
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) unless [`Capabilities::commit`] is declared;
     /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if any expectation does not hold; [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput)
     /// if it is empty, names a document twice, or passes [`MAX_COMMIT_WRITES`], [`MAX_COMMIT_BYTES`] or, in one value,
-    /// [`MAX_DOCUMENT_LEN`].
+    /// [`MAX_DOCUMENT_LEN`], or files a document as [`Filing::check`] refuses it; [`ErrorKind::Limit`](crate::ErrorKind::Limit) if a group
+    /// would pass the limit of a [`Write::PutFiled`].
     async fn commit(&self, writes: &[Write]) -> Result<Vec<Option<Revision>>> {
         let _ = writes;
         Err(BackendError::unsupported("commit", "this backend changes one document at a time"))
@@ -93,6 +94,95 @@ pub trait Documents: Send + Sync + fmt::Debug {
         let _ = collection;
         Ok(None)
     }
+
+    /// Lists documents that are due at `moment`, earliest first; of one group, or of all. At most `limit`, and [`MAX_PAGE_DOCUMENTS`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) unless [`Capabilities::filing`] is declared; fails if the storage cannot be read.
+    async fn due(
+        &self,
+        collection: Collection,
+        group: Option<&[u8]>,
+        moment: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Filed>> {
+        let _ = (collection, group, moment, limit);
+        Err(no_filing("find what is due"))
+    }
+
+    /// Lists the documents of a group that have the lowest ranks, lowest first. Those without a rank are left out. As many as [`Self::due`].
+    ///
+    /// # Errors
+    /// As [`Self::due`].
+    async fn lowest(&self, collection: Collection, group: &[u8], limit: usize) -> Result<Vec<Filed>> {
+        let _ = (collection, group, limit);
+        Err(no_filing("find the lowest ranks"))
+    }
+
+    /// Says how much there is of a group, by what its writers filed.
+    ///
+    /// # Errors
+    /// As [`Self::due`].
+    async fn usage(&self, collection: Collection, group: &[u8]) -> Result<Usage> {
+        let _ = (collection, group);
+        Err(no_filing("count a group"))
+    }
+
+    /// Says how many bytes a document would be counted with in its group; known without a look at the storage.
+    fn share(&self, key: &DocumentKey, value_len: usize, filing: &Filing) -> u64 {
+        (key.as_bytes().len() as u64).saturating_add(value_len as u64).saturating_add(filing.extra_bytes)
+    }
+
+    /// Changes ranks, and nothing else: revisions stay, and so does the mark of the collection. A document that is gone, or has no rank, is
+    /// left as it is. A power cut may undo it, and a failure leave it done in part.
+    ///
+    /// # Errors
+    /// As [`Self::due`]; [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) for more than [`MAX_PAGE_DOCUMENTS`].
+    async fn rerank(&self, collection: Collection, changes: &[(DocumentKey, Rerank)]) -> Result<()> {
+        let _ = (collection, changes);
+        Err(no_filing("change ranks"))
+    }
+
+    /// Gives room that is no longer used back to the system, a bounded piece of it, and returns how many bytes; `None` if there is nothing
+    /// more to give back, or the storage does so by itself. Others read and write meanwhile; it may be stopped anywhere.
+    ///
+    /// # Errors
+    /// Fails if the storage cannot be written.
+    async fn compact(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
+    /// Says how much room the database takes, where the driver can tell.
+    ///
+    /// # Errors
+    /// Fails if the storage cannot be read.
+    async fn disk_usage(&self) -> Result<Option<DiskUsage>> {
+        Ok(None)
+    }
+}
+
+/// Refuses more changes of ranks than one call takes.
+pub(crate) fn check_reranks(changes: &[(DocumentKey, Rerank)]) -> Result<()> {
+    if changes.len() > MAX_PAGE_DOCUMENTS {
+        let detail = format!("at most {MAX_PAGE_DOCUMENTS} ranks are changed at a time, not {}", changes.len());
+        return Err(BackendError::invalid_input("change ranks", detail));
+    }
+    Ok(())
+}
+
+/// Refuses a commit that files documents, for drivers that cannot.
+pub(crate) fn check_unfiled(writes: &[Write]) -> Result<()> {
+    if writes.iter().any(|write| matches!(write, Write::PutFiled { .. })) {
+        return Err(no_filing("file a document"));
+    }
+    Ok(())
+}
+
+fn no_filing(operation: &'static str) -> BackendError {
+    BackendError::unsupported(
+        operation,
+        "this backend files no documents; limits and eviction need one that does, as SQLite",
+    )
 }
 
 /// What a driver can do beyond the required operations. Callers are correct without any of it.
@@ -106,6 +196,8 @@ pub struct Capabilities {
     pub persistent: bool,
     /// Several processes may use it at once.
     pub multi_process: bool,
+    /// [`Write::PutFiled`], [`Documents::due`], [`Documents::lowest`], [`Documents::usage`] and [`Documents::rerank`]. Comes with `commit`.
+    pub filing: bool,
 }
 
 /// When a write that returned is safe.
@@ -261,7 +353,7 @@ impl Expected {
 /// One write of a [`Documents::commit`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
-    /// Writes a document.
+    /// Writes a document. One that was filed is filed no more.
     Put {
         /// The set it belongs to.
         collection: Collection,
@@ -271,6 +363,20 @@ pub enum Write {
         value: Vec<u8>,
         /// What must be there.
         expected: Expected,
+    },
+    /// Writes a document and files it, unless its group would pass the limit: [`ErrorKind::Limit`](crate::ErrorKind::Limit), and nothing of
+    /// the commit is written.
+    PutFiled {
+        /// The set it belongs to.
+        collection: Collection,
+        /// Its key.
+        key: DocumentKey,
+        /// Its new bytes.
+        value: Vec<u8>,
+        /// What must be there.
+        expected: Expected,
+        /// How it is filed.
+        filing: Filing,
     },
     /// Deletes a document; one that is not there stays so.
     Delete {
@@ -297,9 +403,10 @@ impl Write {
     #[must_use]
     pub const fn collection(&self) -> Collection {
         match self {
-            Self::Put { collection, .. } | Self::Delete { collection, .. } | Self::Check { collection, .. } => {
-                *collection
-            }
+            Self::Put { collection, .. }
+            | Self::PutFiled { collection, .. }
+            | Self::Delete { collection, .. }
+            | Self::Check { collection, .. } => *collection,
         }
     }
 
@@ -307,7 +414,9 @@ impl Write {
     #[must_use]
     pub const fn key(&self) -> &DocumentKey {
         match self {
-            Self::Put { key, .. } | Self::Delete { key, .. } | Self::Check { key, .. } => key,
+            Self::Put { key, .. } | Self::PutFiled { key, .. } | Self::Delete { key, .. } | Self::Check { key, .. } => {
+                key
+            }
         }
     }
 
@@ -315,7 +424,10 @@ impl Write {
     #[must_use]
     pub const fn expected(&self) -> Expected {
         match self {
-            Self::Put { expected, .. } | Self::Delete { expected, .. } | Self::Check { expected, .. } => *expected,
+            Self::Put { expected, .. }
+            | Self::PutFiled { expected, .. }
+            | Self::Delete { expected, .. }
+            | Self::Check { expected, .. } => *expected,
         }
     }
 
@@ -342,15 +454,21 @@ impl Write {
         if writes.is_empty() || writes.len() > MAX_COMMIT_WRITES {
             return refuse(format!("a commit has 1 to {MAX_COMMIT_WRITES} writes, this one {}", writes.len()));
         }
-        let mut named = HashSet::new();
         let mut bytes = 0;
         for write in writes {
-            if !named.insert((write.collection().name(), write.key())) {
-                return refuse(format!("`{}` is named twice", write.key()));
-            }
-            if let Self::Put { value, .. } = write {
+            if let Self::Put { value, .. } | Self::PutFiled { value, .. } = write {
                 Self::check_value(value)?;
                 bytes += value.len();
+            }
+            if let Self::PutFiled { key, filing, .. } = write {
+                filing.check(key)?;
+            }
+        }
+        if writes.len() > 1 {
+            let mut named = HashSet::with_capacity(writes.len());
+            let twice = writes.iter().find(|write| !named.insert((write.collection().name(), write.key())));
+            if let Some(twice) = twice {
+                return refuse(format!("`{}` is named twice", twice.key()));
             }
         }
         if bytes > MAX_COMMIT_BYTES {

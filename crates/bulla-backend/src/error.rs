@@ -30,6 +30,8 @@ pub enum ErrorKind {
     Permission,
     /// No room left.
     Full,
+    /// The group of a document that is filed would pass its limit; nothing was written.
+    Limit,
     /// What is stored is not what was written.
     Corrupt,
     /// The storage is busy or away for now.

@@ -19,7 +19,7 @@ use self::format::Refused;
 use crate::{
     BackendError, Capabilities, ChangeMark, Collection, Disk, DiskFile, Document, DocumentKey, Documents, ErrorKind,
     Expected, FileIdentity, ListQuery, OpenMode, Page, RealDisk, Result, Revision, Stat, Write, disk::parent,
-    table::Table,
+    document::check_unfiled, table::Table,
 };
 
 /// Longest file, in bytes, that [`JsonDocuments`] reads or writes. Every write writes all of it.
@@ -208,7 +208,7 @@ impl JsonDocuments {
 #[async_trait]
 impl Documents for JsonDocuments {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { commit: true, watch: true, persistent: true, multi_process: true }
+        Capabilities { commit: true, watch: true, persistent: true, multi_process: true, filing: false }
     }
 
     async fn get(&self, collection: Collection, key: &DocumentKey) -> Result<Option<Document>> {
@@ -245,6 +245,7 @@ impl Documents for JsonDocuments {
 
     async fn commit(&self, writes: &[Write]) -> Result<Vec<Option<Revision>>> {
         Write::check_commit(writes)?;
+        check_unfiled(writes)?;
         self.change("commit", |table| table.apply("commit", writes))
     }
 

@@ -15,11 +15,13 @@ mod disk;
 mod document;
 mod error;
 mod files;
+mod filing;
 mod json;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod range;
+mod record;
 #[cfg(feature = "postgres")]
 mod remote;
 mod sqlite;
@@ -37,9 +39,11 @@ pub use document::{
 };
 pub use error::{BackendError, ErrorKind, Result};
 pub use files::FileBlobs;
+pub use filing::{DiskUsage, Filed, Filing, Rerank, Usage};
 pub use json::{JsonDocuments, MAX_JSON_FILE_LEN};
 pub use memory::{MemoryBlobs, MemoryDocuments};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresBlobs, PostgresDocuments, PostgresServer, PostgresUrl};
+pub use record::{Event, NoRecorder, Recorder};
 pub use sqlite::{SqliteDocuments, SqliteOptions};
 pub use time::{Clock, SystemClock, Timestamp};

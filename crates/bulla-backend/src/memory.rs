@@ -11,8 +11,10 @@ use async_trait::async_trait;
 
 use crate::{
     BackendError, BlobId, BlobPage, BlobReader, BlobStat, BlobWriter, Blobs, Capabilities, ChangeMark, Clock,
-    Collection, Document, DocumentKey, Documents, Durability, Expected, ListQuery, Page, Result, Revision, SystemClock,
-    Timestamp, Write, table::Table,
+    Collection, Document, DocumentKey, Documents, Durability, Expected, Filed, Filing, ListQuery, Page, Rerank, Result,
+    Revision, SystemClock, Timestamp, Usage, Write,
+    document::check_reranks,
+    table::{Table, share_of},
 };
 
 /// Documents that last as long as the process. Clones are the same database.
@@ -42,7 +44,7 @@ impl MemoryDocuments {
 #[async_trait]
 impl Documents for MemoryDocuments {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { commit: true, watch: true, ..Capabilities::default() }
+        Capabilities { commit: true, watch: true, filing: true, ..Capabilities::default() }
     }
 
     async fn get(&self, collection: Collection, key: &DocumentKey) -> Result<Option<Document>> {
@@ -81,6 +83,34 @@ impl Documents for MemoryDocuments {
 
     async fn change_mark(&self, _collection: Collection) -> Result<Option<ChangeMark>> {
         Ok(Some(ChangeMark(self.read().newest())))
+    }
+
+    async fn due(
+        &self,
+        collection: Collection,
+        group: Option<&[u8]>,
+        moment: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Filed>> {
+        Ok(self.read().due(collection, group, moment, limit))
+    }
+
+    async fn lowest(&self, collection: Collection, group: &[u8], limit: usize) -> Result<Vec<Filed>> {
+        Ok(self.read().lowest(collection, group, limit))
+    }
+
+    async fn usage(&self, collection: Collection, group: &[u8]) -> Result<Usage> {
+        Ok(self.read().usage(collection, group))
+    }
+
+    fn share(&self, key: &DocumentKey, value_len: usize, filing: &Filing) -> u64 {
+        share_of(key, value_len, filing)
+    }
+
+    async fn rerank(&self, collection: Collection, changes: &[(DocumentKey, Rerank)]) -> Result<()> {
+        check_reranks(changes)?;
+        self.write().rerank(collection, changes);
+        Ok(())
     }
 }
 

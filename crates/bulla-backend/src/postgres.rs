@@ -16,10 +16,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use self::{blobs::PostgresBlobs, server::PostgresServer, url::PostgresUrl};
-use self::{place::Place, write::Outcome};
+use self::{
+    place::Place,
+    write::{Outcome, Unmet},
+};
 use crate::{
-    BackendError, Capabilities, ChangeMark, Collection, Document, DocumentKey, Documents, Expected, ListQuery, Page,
-    Result, Revision, Write,
+    BackendError, Capabilities, ChangeMark, Collection, DiskUsage, Document, DocumentKey, Documents, ErrorKind,
+    Expected, Filed, Filing, ListQuery, MAX_COMMIT_WRITES, MAX_PAGE_DOCUMENTS, Page, Rerank, Result, Revision,
+    Timestamp, Usage, Write, document::check_reranks,
 };
 
 /// Documents in a schema of a PostgreSQL database, which any number of processes of any number of machines may use at once.
@@ -70,7 +74,7 @@ impl PostgresDocuments {
 #[async_trait]
 impl Documents for PostgresDocuments {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { commit: true, watch: true, persistent: true, multi_process: true }
+        Capabilities { commit: true, watch: true, persistent: true, multi_process: true, filing: true }
     }
 
     async fn get(&self, collection: Collection, key: &DocumentKey) -> Result<Option<Document>> {
@@ -118,12 +122,20 @@ impl Documents for PostgresDocuments {
             let (statements, writes) = (statements.clone(), shared.clone());
             async move { write::all(&lease, &statements.write, &writes, drawn).await }
         };
-        if let Some(unmet) = self.place.server.write(OPERATION, work).await? {
-            let subject = writes.get(unmet).map(|write| write.key().to_string()).unwrap_or_default();
-            return Err(BackendError::conflict(OPERATION, subject));
+        let unmet = self.place.server.write(OPERATION, work).await?;
+        let blamed = |at: usize| writes.get(at).map(|write| write.key().to_string()).unwrap_or_default();
+        match unmet {
+            None => {}
+            Some(Unmet::Expected(at)) => return Err(BackendError::conflict(OPERATION, blamed(at))),
+            Some(Unmet::Limit(at)) => {
+                let detail =
+                    format!("with `{}` its group would pass its limit; delete some, or raise the limit", blamed(at));
+                return Err(BackendError::new(ErrorKind::Limit, OPERATION, detail));
+            }
         }
         let revision = Revision(drawn.unsigned_abs());
-        Ok(writes.iter().map(|write| matches!(write, Write::Put { .. }).then_some(revision)).collect())
+        let is_put = |write: &Write| matches!(write, Write::Put { .. } | Write::PutFiled { .. });
+        Ok(writes.iter().map(|write| is_put(write).then_some(revision)).collect())
     }
 
     /// The mark is of this collection alone; it is read from at most 64 small rows.
@@ -135,4 +147,69 @@ impl Documents for PostgresDocuments {
         };
         self.place.server.read("read a change mark", work).await.map(Some)
     }
+
+    async fn due(
+        &self,
+        collection: Collection,
+        group: Option<&[u8]>,
+        moment: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Filed>> {
+        let (statements, group, limit) = (self.statements.clone(), group.map(<[u8]>::to_vec), page_len(limit));
+        let work = move |lease| {
+            let (statements, group) = (statements.clone(), group.clone());
+            async move { read::due(&lease, &statements.read, collection, group.as_deref(), moment, limit).await }
+        };
+        self.place.server.read("find what is due", work).await
+    }
+
+    async fn lowest(&self, collection: Collection, group: &[u8], limit: usize) -> Result<Vec<Filed>> {
+        let (statements, group, limit) = (self.statements.clone(), group.to_vec(), page_len(limit));
+        let work = move |lease| {
+            let (statements, group) = (statements.clone(), group.clone());
+            async move { read::lowest(&lease, &statements.read, collection, &group, limit).await }
+        };
+        self.place.server.read("find the lowest ranks", work).await
+    }
+
+    async fn usage(&self, collection: Collection, group: &[u8]) -> Result<Usage> {
+        let (statements, group) = (self.statements.clone(), group.to_vec());
+        let work = move |lease| {
+            let (statements, group) = (statements.clone(), group.clone());
+            async move { read::usage(&lease, &statements.read, collection, &group).await }
+        };
+        self.place.server.read("count a group", work).await
+    }
+
+    fn share(&self, key: &DocumentKey, value_len: usize, filing: &Filing) -> u64 {
+        place::share(key.as_bytes().len(), value_len, filing)
+    }
+
+    async fn rerank(&self, collection: Collection, changes: &[(DocumentKey, Rerank)]) -> Result<()> {
+        check_reranks(changes)?;
+        // In parts, so that nobody waits for all of them.
+        for part in changes.chunks(MAX_COMMIT_WRITES) {
+            let (statements, changes): (_, Arc<[_]>) = (self.statements.clone(), part.into());
+            let work = move |lease| {
+                let (statements, changes) = (statements.clone(), changes.clone());
+                async move { write::rerank(&lease, &statements.write, collection, &changes).await }
+            };
+            self.place.server.write("change ranks", work).await?;
+        }
+        Ok(())
+    }
+
+    async fn disk_usage(&self) -> Result<Option<DiskUsage>> {
+        let statements = self.statements.clone();
+        let work = move |lease| {
+            let statements = statements.clone();
+            async move { read::disk_usage(&lease, &statements.read).await }
+        };
+        self.place.server.read("measure a database", work).await.map(Some)
+    }
+}
+
+/// Returns how many documents an answer has at most.
+fn page_len(limit: usize) -> i64 {
+    i64::try_from(limit.min(MAX_PAGE_DOCUMENTS)).unwrap_or(i64::MAX)
 }

@@ -2,6 +2,7 @@
 //!
 //! `spec/backend-sqlite.md` states the schema, the locks and why no crash loses what was answered.
 
+mod check;
 mod commit;
 mod error;
 mod files;
@@ -11,9 +12,12 @@ mod process;
 mod queue;
 mod read;
 mod schema;
+mod share;
+mod transaction;
 mod writer;
 
 use std::{
+    borrow::Cow,
     path::{Path, absolute},
     process::id,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
@@ -26,13 +30,14 @@ use self::{
     error::{Attempt, Failure},
     files::{Files, Surroundings},
     process::{OPENINGS, forked},
-    queue::Outcome,
+    queue::{Outcome, Task},
     read::Readers,
     writer::{Writer, answered},
 };
 use crate::{
-    BackendError, Capabilities, ChangeMark, Collection, Document, DocumentKey, Documents, ErrorKind, Expected,
-    ListQuery, Page, Result, Revision, Write,
+    BackendError, Capabilities, ChangeMark, Collection, DiskUsage, Document, DocumentKey, Documents, ErrorKind,
+    Expected, Filed, Filing, ListQuery, MAX_COMMIT_WRITES, Page, Rerank, Result, Revision, Timestamp, Usage, Write,
+    document::check_reranks,
 };
 
 /// Documents in one SQLite database file, which any number of processes of one machine may use at once.
@@ -153,12 +158,12 @@ impl SqliteDocuments {
         self.open.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has writes applied, all or none.
-    async fn write(&self, operation: &'static str, writes: Vec<Write>) -> Result<Vec<Outcome>> {
+    /// Has a task done, all of it or nothing.
+    async fn write(&self, operation: &'static str, task: Task<'_>) -> Result<Vec<Outcome>> {
         let answer = {
             let open = self.opened().map_err(|failure| failure.during(operation))?;
             let open = open.as_ref().ok_or_else(|| forked().during(operation))?;
-            open.writer.submit(operation, writes)?
+            open.writer.submit(operation, task)?
         };
         answered(operation, answer).await
     }
@@ -167,7 +172,7 @@ impl SqliteDocuments {
 #[async_trait]
 impl Documents for SqliteDocuments {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { commit: true, watch: true, persistent: true, multi_process: true }
+        Capabilities { commit: true, watch: true, persistent: true, multi_process: true, filing: true }
     }
 
     async fn get(&self, collection: Collection, key: &DocumentKey) -> Result<Option<Document>> {
@@ -184,7 +189,7 @@ impl Documents for SqliteDocuments {
         const OPERATION: &str = "write a document";
         Write::check_value(value)?;
         let write = Write::Put { collection, key: key.clone(), value: value.to_vec(), expected };
-        match *self.write(OPERATION, vec![write]).await? {
+        match *self.write(OPERATION, Task::Write(Cow::Owned(vec![write]))).await? {
             [Outcome::Put(revision)] => Ok(revision),
             _ => Err(unanswered(OPERATION)),
         }
@@ -193,7 +198,7 @@ impl Documents for SqliteDocuments {
     async fn delete(&self, collection: Collection, key: &DocumentKey, expected: Expected) -> Result<bool> {
         const OPERATION: &str = "delete a document";
         let write = Write::Delete { collection, key: key.clone(), expected };
-        match *self.write(OPERATION, vec![write]).await? {
+        match *self.write(OPERATION, Task::Write(Cow::Owned(vec![write]))).await? {
             [Outcome::Deleted(found)] => Ok(found),
             _ => Err(unanswered(OPERATION)),
         }
@@ -205,15 +210,55 @@ impl Documents for SqliteDocuments {
 
     async fn commit(&self, writes: &[Write]) -> Result<Vec<Option<Revision>>> {
         Write::check_commit(writes)?;
-        let outcomes = self.write("commit", writes.to_vec()).await?;
+        let outcomes = self.write("commit", Task::Write(Cow::Borrowed(writes))).await?;
         let revision = |outcome| if let Outcome::Put(revision) = outcome { Some(revision) } else { None };
         Ok(outcomes.into_iter().map(revision).collect())
     }
 
     /// The mark is the revision of the newest write of the whole database, so it says the same in every process and after a
-    /// restart, and changes for writes to other collections too.
+    /// restart, and changes for writes to other collections too. As long as nothing changes, to read it is to read 16 bytes of a file.
     async fn change_mark(&self, _collection: Collection) -> Result<Option<ChangeMark>> {
         self.with("read a change mark", |open| Ok(Some(ChangeMark(open.readers.newest(&open.shared)?.0))))
+    }
+
+    async fn due(
+        &self,
+        collection: Collection,
+        group: Option<&[u8]>,
+        moment: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Filed>> {
+        self.with("find what is due", |open| open.readers.due(&open.shared, collection, group, moment, limit))
+    }
+
+    async fn lowest(&self, collection: Collection, group: &[u8], limit: usize) -> Result<Vec<Filed>> {
+        self.with("find the lowest ranks", |open| open.readers.lowest(&open.shared, collection, group, limit))
+    }
+
+    async fn usage(&self, collection: Collection, group: &[u8]) -> Result<Usage> {
+        self.with("count a group", |open| open.readers.usage(&open.shared, collection, group))
+    }
+
+    fn share(&self, key: &DocumentKey, value_len: usize, filing: &Filing) -> u64 {
+        let share = share::share(key.as_bytes().len(), value_len as u64, &transaction::columns(0, filing));
+        share.unsigned_abs()
+    }
+
+    async fn rerank(&self, collection: Collection, changes: &[(DocumentKey, Rerank)]) -> Result<()> {
+        check_reranks(changes)?;
+        // In parts, so that nobody waits for all of them.
+        for part in changes.chunks(MAX_COMMIT_WRITES) {
+            self.write("change ranks", Task::Rerank(collection, Cow::Borrowed(part))).await?;
+        }
+        Ok(())
+    }
+
+    async fn compact(&self) -> Result<Option<u64>> {
+        self.with("compact a database", |open| open.writer.compact())
+    }
+
+    async fn disk_usage(&self) -> Result<Option<DiskUsage>> {
+        self.with("measure a database", |open| open.readers.disk_usage(&open.shared).map(Some))
     }
 }
 
@@ -242,7 +287,7 @@ impl Open {
         let counted = Counted::new()?;
         let shared = Arc::new(Shared::default());
         let committer = Committer::open(files.clone(), create, Arc::clone(&shared))?;
-        let readers = Readers::new(files.clone());
+        let readers = Readers::open(files.clone())?;
         Ok(Self { process: counted.0, shared, readers, writer: Writer::start(committer)?, _counted: counted })
     }
 }

@@ -7,9 +7,13 @@ use std::{
     sync::Arc,
 };
 
+mod groups;
+
+use self::groups::Groups;
+pub(crate) use self::groups::share_of;
 use crate::{
-    BackendError, Collection, Document, DocumentKey, ErrorKind, ListQuery, MAX_PAGE_BYTES, Page, Result, Revision,
-    Write,
+    BackendError, Collection, Document, DocumentKey, ErrorKind, Filed, Filing, ListQuery, MAX_PAGE_BYTES, Page, Rerank,
+    Result, Revision, Timestamp, Usage, Write,
 };
 
 /// The last revision: the largest integer that every JSON reader holds exactly (RFC 8259 §6).
@@ -20,6 +24,7 @@ pub(crate) const MAX_REVISION: u64 = (1 << 53) - 1;
 pub(crate) struct Table {
     newest: u64,
     collections: BTreeMap<String, BTreeMap<DocumentKey, Stored>>,
+    groups: Groups,
 }
 
 /// A document without its key.
@@ -28,12 +33,14 @@ pub(crate) struct Stored {
     pub(crate) revision: Revision,
     /// Shared, so that a table is copied without its bytes.
     pub(crate) value: Arc<[u8]>,
+    /// How it is filed, if it is.
+    pub(crate) filing: Option<Filing>,
 }
 
 impl Table {
     /// Begins an empty table, in which the revisions up to `newest` are used up.
     pub(crate) const fn new(newest: u64) -> Self {
-        Self { newest, collections: BTreeMap::new() }
+        Self { newest, collections: BTreeMap::new(), groups: Groups::new() }
     }
 
     /// Returns the revision of the newest write, deletions included.
@@ -94,8 +101,9 @@ impl Table {
                 return Err(BackendError::conflict(operation, write.key()));
             }
         }
+        self.groups.check_limits(operation, writes, |write| self.stored(write.collection(), write.key()))?;
         let changes_any = writes.iter().any(|write| match write {
-            Write::Put { .. } => true,
+            Write::Put { .. } | Write::PutFiled { .. } => true,
             Write::Delete { collection, key, .. } => self.contains(*collection, key),
             Write::Check { .. } => false,
         });
@@ -108,21 +116,64 @@ impl Table {
         let revision = Revision(self.newest + 1);
         let mut revisions = Vec::with_capacity(writes.len());
         for write in writes {
-            let documents = self.collections.entry(write.collection().name().to_owned()).or_default();
-            revisions.push(match write {
-                Write::Put { key, value, .. } => {
-                    documents.insert(key.clone(), Stored { revision, value: value.as_slice().into() });
-                    Some(revision)
+            let (collection, key) = (write.collection(), write.key());
+            let documents = self.collections.entry(collection.name().to_owned()).or_default();
+            let (before, after) = match write {
+                Write::Put { value, .. } => {
+                    let stored = Stored { revision, value: value.as_slice().into(), filing: None };
+                    (documents.insert(key.clone(), stored), documents.get(key))
                 }
-                Write::Delete { key, .. } => {
-                    documents.remove(key);
-                    None
+                Write::PutFiled { value, filing, .. } => {
+                    let stored = Stored { revision, value: value.as_slice().into(), filing: Some(filing.kept()) };
+                    (documents.insert(key.clone(), stored), documents.get(key))
                 }
-                Write::Check { .. } => None,
-            });
+                Write::Delete { .. } => (documents.remove(key), None),
+                Write::Check { .. } => {
+                    revisions.push(None);
+                    continue;
+                }
+            };
+            revisions.push(after.is_some().then_some(revision));
+            self.groups.replace(collection, key, before.as_ref(), after);
         }
         self.newest = revision.0;
         Ok(revisions)
+    }
+
+    /// Lists what is due; see [`crate::Documents::due`].
+    pub(crate) fn due(&self, of: Collection, group: Option<&[u8]>, moment: Timestamp, limit: usize) -> Vec<Filed> {
+        self.filed(of, self.groups.due(of, group, moment, limit))
+    }
+
+    /// Lists the lowest ranks of a group; see [`crate::Documents::lowest`].
+    pub(crate) fn lowest(&self, of: Collection, group: &[u8], limit: usize) -> Vec<Filed> {
+        self.filed(of, self.groups.lowest(of, group, limit))
+    }
+
+    /// Says how much there is of a group.
+    pub(crate) fn usage(&self, of: Collection, group: &[u8]) -> Usage {
+        self.groups.usage(of, group)
+    }
+
+    /// Changes ranks; see [`crate::Documents::rerank`].
+    pub(crate) fn rerank(&mut self, of: Collection, changes: &[(DocumentKey, Rerank)]) {
+        let Some(documents) = self.collections.get_mut(of.name()) else { return };
+        for (key, change) in changes {
+            let Some(stored) = documents.get_mut(key) else { continue };
+            let Some(filing) = stored.filing.as_mut() else { continue };
+            let Some(rank) = filing.rank else { continue };
+            let changed = change.apply(rank);
+            filing.rank = Some(changed);
+            self.groups.rerank(of, key, filing, rank, changed);
+        }
+    }
+
+    fn filed(&self, of: Collection, keys: Vec<DocumentKey>) -> Vec<Filed> {
+        let filed = |key: DocumentKey| {
+            let stored = self.stored(of, &key)?;
+            Some(Filed { revision: stored.revision, filing: stored.filing?, key })
+        };
+        keys.into_iter().filter_map(filed).collect()
     }
 
     fn stored(&self, collection: Collection, key: &DocumentKey) -> Option<&Stored> {

@@ -6,8 +6,8 @@ use std::{
 };
 
 use bulla_backend::{
-    BlobId, Blobs, Collection, DocumentKey, Documents, Durability, ErrorKind, Expected, FileBlobs, JsonDocuments,
-    ListQuery, MemoryBlobs, MemoryDocuments, Revision, Write,
+    BlobId, Blobs, Collection, DocumentKey, Documents, Durability, ErrorKind, Expected, FileBlobs, Filed, Filing,
+    JsonDocuments, ListQuery, MemoryBlobs, MemoryDocuments, Rerank, Revision, Timestamp, Usage, Write,
     testing::{Random, SimDisk},
 };
 use pollster::block_on;
@@ -26,7 +26,15 @@ pub(crate) fn documents<P: Fn() -> Arc<dyn Documents>>(cases: u32, new_place: im
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let run = TestRunner::new(config).run(&vec(step(), 1..40), |steps| {
         let place = new_place();
-        let mut subject = Subject { documents: place(), map: BTreeMap::new(), used: HashSet::new(), old: Vec::new() };
+        let documents = place();
+        let mut subject = Subject {
+            files: documents.capabilities().filing,
+            documents,
+            map: BTreeMap::new(),
+            filings: BTreeMap::new(),
+            used: HashSet::new(),
+            old: Vec::new(),
+        };
         for step in steps {
             if let Step::Reopen = step {
                 if subject.documents.capabilities().persistent {
@@ -49,6 +57,8 @@ enum Step {
     Write(Change),
     Commit(Vec<Change>),
     List { collection: usize, prefix: Vec<u8>, after: Option<Vec<u8>>, limit: usize },
+    Rerank { collection: usize, changes: Vec<(Vec<u8>, Rerank)> },
+    Compact,
     Reopen,
 }
 
@@ -61,6 +71,8 @@ struct Change {
     /// Only checks, in a commit.
     is_check: bool,
     expects: Expects,
+    /// How it is filed, in a commit to a driver that files; the group is named by one byte or two.
+    filing: Option<Filing>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -76,12 +88,30 @@ enum Expects {
 fn step() -> impl Strategy<Value = Step> {
     let list = (0..2_usize, key(0), proptest::option::of(key(1)), 0..5_usize)
         .prop_map(|(collection, prefix, after, limit)| Step::List { collection, prefix, after, limit });
+    let rank = prop_oneof![(0..6_u64).prop_map(Rerank::Raise), (0..3_u64).prop_map(Rerank::Add)];
+    let reranks =
+        (0..2_usize, vec((key(1), rank), 1..5)).prop_map(|(collection, changes)| Step::Rerank { collection, changes });
     prop_oneof![
         6 => change().prop_map(Step::Write),
-        3 => vec(change(), 1..6).prop_map(Step::Commit),
+        4 => vec(change(), 1..6).prop_map(Step::Commit),
         2 => list,
+        2 => reranks,
+        1 => Just(Step::Compact),
         1 => Just(Step::Reopen),
     ]
+}
+
+fn filing() -> impl Strategy<Value = Filing> {
+    let limit = proptest::option::weighted(0.3, (0..6_u64).prop_map(|documents| Usage { documents, bytes: u64::MAX }));
+    (1..3_usize, proptest::option::of(0..6_u64), proptest::option::of(0..6_u64), 0..3_u64, limit).prop_map(
+        |(group_len, due, rank, extra_bytes, limit)| Filing {
+            group_len,
+            due: due.map(Timestamp),
+            rank,
+            extra_bytes,
+            limit,
+        },
+    )
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -92,13 +122,16 @@ fn change() -> impl Strategy<Value = Change> {
         1 => any::<usize>().prop_map(Expects::Old),
     ];
     let value = prop_oneof![2 => vec(any::<u8>(), 0..20).prop_map(Some), 1 => Just(None)];
-    (0..2_usize, key(1), value, any::<bool>(), expects).prop_map(|(collection, key, value, is_check, expects)| Change {
-        collection,
-        key,
-        value,
-        is_check: is_check && matches!(expects, Expects::Found | Expects::Absent),
-        expects,
-    })
+    (0..2_usize, key(1), value, any::<bool>(), expects, proptest::option::of(filing())).prop_map(
+        |(collection, key, value, is_check, expects, filing)| Change {
+            collection,
+            filing: filing.map(|filing| Filing { group_len: filing.group_len.min(key.len()), ..filing }),
+            key,
+            value,
+            is_check: is_check && matches!(expects, Expects::Found | Expects::Absent),
+            expects,
+        },
+    )
 }
 
 fn key(least: usize) -> impl Strategy<Value = Vec<u8>> {
@@ -107,7 +140,11 @@ fn key(least: usize) -> impl Strategy<Value = Vec<u8>> {
 
 struct Subject {
     documents: Arc<dyn Documents>,
+    /// Whether the driver files.
+    files: bool,
     map: BTreeMap<(usize, Vec<u8>), (Revision, Vec<u8>)>,
+    /// How those of the map are filed that are.
+    filings: BTreeMap<(usize, Vec<u8>), Filing>,
     used: HashSet<(usize, Vec<u8>, Revision)>,
     old: Vec<Revision>,
 }
@@ -116,7 +153,26 @@ impl Subject {
     fn step(&mut self, step: Step) {
         match step {
             Step::Reopen => {}
-            Step::Write(change) => self.write(&change),
+            Step::Compact => {
+                // What is left to do is done by the next step, or after the next start.
+                block_on(self.documents.compact()).unwrap();
+            }
+            Step::Rerank { collection, changes } if self.files => {
+                let keyed: Vec<_> =
+                    changes.iter().map(|(key, change)| (DocumentKey::new(key.clone()).unwrap(), *change)).collect();
+                block_on(self.documents.rerank(COLLECTIONS[collection], &keyed)).unwrap();
+                for (key, change) in changes {
+                    if let Some(rank) = self.filings.get_mut(&(collection, key)).and_then(|filing| filing.rank.as_mut())
+                    {
+                        *rank = match change {
+                            Rerank::Raise(least) => least.max(*rank),
+                            Rerank::Add(more) => *rank + more,
+                        };
+                    }
+                }
+            }
+            Step::Rerank { .. } => {}
+            Step::Write(change) => self.write(&Change { filing: None, ..change }),
             Step::Commit(changes) => self.commit(&changes),
             Step::List { collection, prefix, after, limit } => {
                 let query = ListQuery { prefix, after: after.map(|key| DocumentKey::new(key).unwrap()), limit };
@@ -189,6 +245,10 @@ impl Subject {
                 let expected = self.expected(change);
                 match (&change.value, change.is_check) {
                     (_, true) => Write::Check { collection, key, expected },
+                    (Some(value), false) if self.files && change.filing.is_some() => {
+                        let filing = change.filing.unwrap_or_default();
+                        Write::PutFiled { collection, key, value: value.clone(), expected, filing }
+                    }
                     (Some(value), false) => Write::Put { collection, key, value: value.clone(), expected },
                     (None, false) => Write::Delete { collection, key, expected },
                 }
@@ -202,6 +262,7 @@ impl Subject {
         } else {
             (!changes.iter().all(|change| self.holds(change))).then_some(ErrorKind::Conflict)
         };
+        let expected_kind = expected_kind.or_else(|| self.passes_limit(changes).then_some(ErrorKind::Limit));
         match block_on(self.documents.commit(&writes)) {
             Ok(revisions) => {
                 assert_eq!(expected_kind, None);
@@ -217,8 +278,33 @@ impl Subject {
         }
     }
 
+    /// Says whether a commit would bring a group above a limit that it states.
+    fn passes_limit(&self, changes: &[Change]) -> bool {
+        let mut after = self.filings.clone();
+        let made = changes.iter().filter(|change| !change.is_check);
+        for change in made.clone() {
+            let place = (change.collection, change.key.clone());
+            match change.filing.filter(|_| self.files && change.value.is_some()) {
+                Some(filing) => after.insert(place, filing),
+                None => after.remove(&place),
+            };
+        }
+        made.filter(|change| self.files && change.value.is_some()).any(|change| {
+            let Some(Filing { limit: Some(limit), group_len, .. }) = change.filing else { return false };
+            let group = &change.key[..group_len];
+            let is_in = |((of, key), filing): &(&(usize, Vec<u8>), &Filing)| {
+                *of == change.collection && key[..filing.group_len] == *group
+            };
+            after.iter().filter(is_in).count() as u64 > limit.documents
+        })
+    }
+
     fn accept(&mut self, change: &Change, revision: Option<Revision>) {
         let place = (change.collection, change.key.clone());
+        match change.filing.filter(|_| self.files && change.value.is_some()) {
+            Some(filing) => self.filings.insert(place.clone(), Filing { limit: None, ..filing }),
+            None => self.filings.remove(&place),
+        };
         if let (Some(revision), Some(value)) = (revision, &change.value) {
             assert!(self.used.insert((place.0, place.1.clone(), revision)), "a revision is used once");
             self.old.push(revision);
@@ -240,6 +326,47 @@ impl Subject {
                 assert_eq!(got.as_ref(), Some(&document));
                 assert_eq!(self.map[&place], (document.revision, document.value));
             }
+            if self.files {
+                self.compare_filings(number, collection);
+            }
+        }
+    }
+
+    fn compare_filings(&self, number: usize, collection: Collection) {
+        let filed: Vec<_> = self.filings.iter().filter(|((of, _), _)| *of == number).collect();
+        let expected = |mut expected: Vec<(u64, Filed)>, found: Vec<Filed>, order: fn(&Filing) -> Option<u64>| {
+            // Those of one place in the order come as they like.
+            let orders: Vec<_> = found.iter().map(|filed| order(&filed.filing)).collect();
+            assert!(orders.is_sorted(), "{found:?}");
+            let mut found: Vec<_> = found.into_iter().map(|filed| (order(&filed.filing).unwrap(), filed)).collect();
+            found.sort_by(|one, other| (one.0, &one.1.key).cmp(&(other.0, &other.1.key)));
+            expected.sort_by(|one, other| (one.0, &one.1.key).cmp(&(other.0, &other.1.key)));
+            assert_eq!(found, expected);
+        };
+        let as_filed = |key: &Vec<u8>, filing: &Filing| Filed {
+            key: DocumentKey::new(key.clone()).unwrap(),
+            revision: self.map[&(number, key.clone())].0,
+            filing: *filing,
+        };
+        let due = |filing: &Filing| filing.due.map(|due| due.0);
+        let all = filed.iter().filter_map(|((_, key), filing)| Some((due(filing)?, as_filed(key, filing))));
+        expected(all.collect(), block_on(self.documents.due(collection, None, Timestamp(9), 100)).unwrap(), due);
+        let groups: HashSet<_> = filed.iter().map(|((_, key), filing)| &key[..filing.group_len]).collect();
+        for group in groups.into_iter().chain([&b"none"[..]]) {
+            let of_group = || filed.iter().filter(|((_, key), filing)| key[..filing.group_len] == *group);
+            let ranked = of_group().filter_map(|((_, key), filing)| Some((filing.rank?, as_filed(key, filing))));
+            expected(ranked.collect(), block_on(self.documents.lowest(collection, group, 100)).unwrap(), |filing| {
+                filing.rank
+            });
+            let early = of_group().filter_map(|((_, key), filing)| Some((due(filing)?, as_filed(key, filing))));
+            let early = early.filter(|(due, _)| *due <= 3).collect();
+            expected(early, block_on(self.documents.due(collection, Some(group), Timestamp(3), 100)).unwrap(), due);
+            let shares = of_group().map(|((_, key), filing)| {
+                let key_of = DocumentKey::new(key.clone()).unwrap();
+                self.documents.share(&key_of, self.map[&(number, key.clone())].1.len(), filing)
+            });
+            let usage = Usage { documents: of_group().count() as u64, bytes: shares.sum() };
+            assert_eq!(block_on(self.documents.usage(collection, group)).unwrap(), usage);
         }
     }
 }

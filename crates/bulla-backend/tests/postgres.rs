@@ -3,6 +3,7 @@
 mod client;
 mod damage;
 mod faults;
+mod filing;
 mod forks;
 mod protection;
 mod server;

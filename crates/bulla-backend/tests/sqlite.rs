@@ -2,6 +2,7 @@
 
 mod doubt;
 mod faults;
+mod filing;
 mod processes;
 mod vfs;
 
@@ -128,6 +129,8 @@ fn a_newer_schema_is_refused_and_left_alone() {
     let path = folder.path().join("entries.db");
     put(&open(&path).unwrap(), DURABLE, "k", b"v");
     let version = |number: i32| Connection::open(&path).unwrap().pragma_update(None, "user_version", number).unwrap();
+    let present: i32 =
+        Connection::open(&path).unwrap().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     version(1_000);
     let refused = open(&path).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unsuitable);
@@ -135,7 +138,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
         refused.to_string().contains("schema is number 1000") && refused.to_string().contains("update"),
         "{refused}"
     );
-    version(1);
+    version(present);
     assert_eq!(value(&open(&path).unwrap(), DURABLE, "k").unwrap(), b"v");
 }
 
@@ -198,10 +201,13 @@ fn damage_is_reported_and_never_read_as_absence() {
         put(&documents, CACHE, &format!("k{number:03}"), &[9; 1_000]);
     }
     drop(documents);
+    let roots = "SELECT max(rootpage) FROM sqlite_schema";
+    let last: u32 = Connection::open(&path).unwrap().query_row(roots, [], |row| row.get(0)).unwrap();
+    let behind = u64::from(last) * 8192;
     // Every page behind the roots of the tables turns into noise: the type bytes are none that SQLite knows.
     let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
     let len = file.metadata().unwrap().len();
-    file.write_all_at(&vec![0xA5; usize::try_from(len).unwrap() - 6 * 8192], 6 * 8192).unwrap();
+    file.write_all_at(&vec![0xA5; usize::try_from(len - behind).unwrap()], behind).unwrap();
     let documents = open(&path).unwrap();
     assert!(!documents.check().unwrap_or_else(|error| vec![error.to_string()]).is_empty());
     for number in 0..200 {

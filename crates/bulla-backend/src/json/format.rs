@@ -52,7 +52,7 @@ pub(super) fn read(text: &[u8]) -> Result<Table, Refused> {
         if value.len() > MAX_DOCUMENT_LEN {
             return Err(Refused::Overlong(key));
         }
-        let stored = Stored { revision: Revision(entry.revision), value: value.into() };
+        let stored = Stored { revision: Revision(entry.revision), value: value.into(), filing: None };
         if !table.restore(entry.collection, key, stored) {
             return Err(refuse("the key of an earlier one"));
         }

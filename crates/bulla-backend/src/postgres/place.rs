@@ -4,10 +4,10 @@ use super::{
     error::{Attempt, Failure},
     server::{Lease, PostgresServer},
 };
-use crate::{ErrorKind, Result};
+use crate::{ErrorKind, Filing, Result};
 
 /// The number of the schema that this driver makes and knows.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 /// The first version of PostgreSQL that has all that we use: `bit_xor`.
 const OLDEST_SERVER: i32 = 140_000;
 /// Longest name of a schema in PostgreSQL, in bytes.
@@ -44,7 +44,8 @@ impl Place {
 async fn prepare(lease: &Lease, schema: &str, create: bool) -> Attempt<()> {
     check_server(lease).await?;
     match found(lease, schema).await? {
-        Found::Ours => return Ok(()),
+        Found::Ours { version: VERSION } => return Ok(()),
+        Found::Ours { .. } => {}
         Found::Nothing { .. } if create => {}
         Found::Nothing { .. } => {
             let detail = format!("there is no schema `{schema}` with our tables in this database");
@@ -55,9 +56,11 @@ async fn prepare(lease: &Lease, schema: &str, create: bool) -> Attempt<()> {
     lease.batch(&format!("SELECT pg_advisory_xact_lock(hashtextextended('bulla place {schema}', 0))")).await?;
     // Whoever had the lock before us may have made it.
     match found(lease, schema).await? {
-        Found::Ours => return lease.roll_back().await,
+        Found::Ours { version: VERSION } => return lease.roll_back().await,
+        Found::Ours { .. } => {}
         Found::Nothing { is_there } => lease.batch(&tables(schema, is_there)).await?,
     }
+    lease.batch(&filing(schema)).await?;
     lease.commit().await
 }
 
@@ -82,7 +85,9 @@ async fn check_server(lease: &Lease) -> Attempt<()> {
 
 /// What a schema's name stands for.
 enum Found {
-    Ours,
+    Ours {
+        version: i32,
+    },
     /// No tables; the schema itself may be there.
     Nothing {
         is_there: bool,
@@ -112,7 +117,7 @@ async fn found(lease: &Lease, schema: &str) -> Attempt<Found> {
     let rows = lease.query(&format!("SELECT version FROM \"{schema}\".format WHERE id = 1"), &[]).await?;
     let version: Option<i32> = rows.first().map(|row| row.try_get(0)).transpose()?;
     match version {
-        Some(VERSION) => Ok(Found::Ours),
+        Some(version @ 1..=VERSION) => Ok(Found::Ours { version }),
         Some(version) if version > VERSION => Err(Failure::new(
             ErrorKind::Unsuitable,
             format!("its schema is number {version}, and this program knows up to {VERSION}; update it"),
@@ -122,13 +127,81 @@ async fn found(lease: &Lease, schema: &str) -> Attempt<Found> {
     }
 }
 
-/// Makes the tables: `spec/backend-postgres.md`, "Tables".
+/// Returns what a filed document is counted with, as an expression: `spec/backend-postgres.md`, "Filing".
+fn share_of(row: &str) -> String {
+    format!(
+        "(2 * octet_length({row}.key) + octet_length({row}.value) + octet_length({row}.value) / 40 + {SHARE}
+          + CASE WHEN {row}.due IS NULL THEN 0 ELSE {ORDER} + octet_length({row}.group_name) END
+          + CASE WHEN {row}.rank IS NULL THEN 0 ELSE {ORDER} + octet_length({row}.group_name) END
+          + coalesce({row}.extra, 0))"
+    )
+}
+
+/// Returns the same of a document that is not written yet. No sum of them leaves the integers of the server.
+pub(super) fn share(key_len: usize, value_len: usize, filing: &Filing) -> u64 {
+    let orders = u64::from(filing.due.is_some()) + u64::from(filing.rank.is_some());
+    let (key_len, value_len) = (key_len as u64, value_len as u64);
+    2 * key_len + value_len + value_len / 40 + SHARE + orders * (ORDER + filing.group_len as u64) + filing.extra_bytes
+}
+
+/// What a filed document has beside its key and value: the heads of its row and of its entry in the index.
+const SHARE: u64 = 120;
+/// What an entry of the index of moments, or of ranks, has beside the name of the group.
+const ORDER: u64 = 48;
+
+/// Makes schema 2 of schema 1: `spec/backend-postgres.md`, "Filing".
+fn filing(schema: &str) -> String {
+    let (old, new) = (share_of("OLD"), share_of("NEW"));
+    let trigger = |event: &str, condition: &str| {
+        format!(
+            r#"CREATE CONSTRAINT TRIGGER count_{event} AFTER {event} ON "{schema}".document DEFERRABLE INITIALLY DEFERRED
+               FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION "{schema}".count_filed();"#
+        )
+    };
+    let triggers = [
+        trigger("insert", "NEW.group_name IS NOT NULL"),
+        trigger("update", "OLD.group_name IS NOT NULL OR NEW.group_name IS NOT NULL"),
+        trigger("delete", "OLD.group_name IS NOT NULL"),
+    ]
+    .concat();
+    format!(
+        r#"ALTER TABLE "{schema}".document ADD COLUMN group_name bytea, ADD COLUMN due bigint, ADD COLUMN rank bigint,
+            ADD COLUMN extra bigint;
+        CREATE INDEX document_due ON "{schema}".document (collection, group_name, due) WHERE due IS NOT NULL;
+        CREATE INDEX document_rank ON "{schema}".document (collection, group_name, rank) WHERE rank IS NOT NULL;
+        CREATE TABLE "{schema}".total (
+            collection text COLLATE "C" NOT NULL, name bytea NOT NULL, documents bigint NOT NULL, bytes bigint NOT NULL,
+            PRIMARY KEY (collection, name)) WITH (fillfactor = 20);
+        CREATE FUNCTION "{schema}".count_filed() RETURNS trigger LANGUAGE plpgsql AS $count$
+        BEGIN
+            IF TG_OP = 'UPDATE' AND OLD.revision = NEW.revision THEN
+                RETURN NULL;
+            END IF;
+            IF TG_OP <> 'INSERT' AND OLD.group_name IS NOT NULL THEN
+                UPDATE "{schema}".total AS total
+                SET documents = greatest(0, total.documents - 1), bytes = greatest(0, total.bytes - {old})
+                WHERE total.collection = OLD.collection AND total.name = OLD.group_name;
+            END IF;
+            IF TG_OP <> 'DELETE' AND NEW.group_name IS NOT NULL THEN
+                INSERT INTO "{schema}".total AS total (collection, name, documents, bytes)
+                VALUES (NEW.collection, NEW.group_name, 1, {new})
+                ON CONFLICT (collection, name) DO UPDATE
+                SET documents = total.documents + 1, bytes = total.bytes + excluded.bytes;
+            END IF;
+            RETURN NULL;
+        END $count$;
+        {triggers}
+        UPDATE "{schema}".format SET version = {VERSION};"#
+    )
+}
+
+/// Makes the tables of schema 1: `spec/backend-postgres.md`, "Tables".
 fn tables(schema: &str, is_there: bool) -> String {
     let create = if is_there { String::new() } else { format!("CREATE SCHEMA \"{schema}\";") };
     format!(
         r#"{create}
         CREATE TABLE "{schema}".format (id int PRIMARY KEY CHECK (id = 1), version int NOT NULL);
-        INSERT INTO "{schema}".format (id, version) VALUES (1, {VERSION});
+        INSERT INTO "{schema}".format (id, version) VALUES (1, 1);
         CREATE TABLE "{schema}".document (
             collection text COLLATE "C" NOT NULL, key bytea NOT NULL, revision bigint NOT NULL, value bytea NOT NULL,
             PRIMARY KEY (collection, key));

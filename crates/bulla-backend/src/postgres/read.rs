@@ -6,10 +6,11 @@ use super::{
     error::{Attempt, Failure},
     place::Place,
     server::Lease,
-    write::revision,
+    write::{revision, whole},
 };
 use crate::{
-    ChangeMark, Collection, Document, DocumentKey, ListQuery, MAX_DOCUMENT_LEN, MAX_PAGE_BYTES, Page, range::Range,
+    ChangeMark, Collection, DiskUsage, Document, DocumentKey, Filed, Filing, ListQuery, MAX_DOCUMENT_LEN,
+    MAX_PAGE_BYTES, Page, Timestamp, Usage, range::Range,
 };
 
 /// The statements that read from a place.
@@ -19,6 +20,11 @@ pub(super) struct Statements {
     list: String,
     list_up_to: String,
     mark: String,
+    due: String,
+    due_in_all: String,
+    lowest: String,
+    usage: String,
+    disk: String,
 }
 
 impl Statements {
@@ -37,7 +43,28 @@ impl Statements {
                  WHERE before <= {MAX_PAGE_BYTES} ORDER BY key"
             )
         };
+        let filed = "key, revision, due, rank, extra, octet_length(group_name)";
         Self {
+            due: format!(
+                "SELECT {filed} FROM {schema}.document
+                 WHERE collection = $1 AND group_name = $4 AND due <= $2 ORDER BY due LIMIT $3"
+            ),
+            // Of each group the earliest, by its index.
+            due_in_all: format!(
+                "SELECT found.* FROM {schema}.total AS total CROSS JOIN LATERAL (
+                     SELECT {filed} FROM {schema}.document
+                     WHERE collection = total.collection AND group_name = total.name AND due <= $2 ORDER BY due LIMIT $3
+                 ) AS found WHERE total.collection = $1 ORDER BY due LIMIT $3"
+            ),
+            lowest: format!(
+                "SELECT {filed} FROM {schema}.document
+                 WHERE collection = $1 AND group_name = $4 AND rank <= $2 ORDER BY rank LIMIT $3"
+            ),
+            usage: format!("SELECT documents, bytes FROM {schema}.total WHERE collection = $1 AND name = $2"),
+            disk: format!(
+                "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class
+                 WHERE relkind = 'r' AND relnamespace = '{schema}'::regnamespace"
+            ),
             get: format!("SELECT revision, {value} FROM {schema}.document WHERE collection = $1 AND key = $2"),
             list: list(""),
             list_up_to: list("AND key < $4"),
@@ -90,6 +117,73 @@ pub(super) async fn mark(lease: &Lease, statements: &Statements, collection: Col
     let row = lease.query_one(&statements.mark, &[&collection.name()]).await?;
     let mark: i64 = row.try_get(0)?;
     Ok(ChangeMark(mark.cast_unsigned()))
+}
+
+/// Lists what is due, of one group or of all.
+pub(super) async fn due(
+    lease: &Lease,
+    statements: &Statements,
+    collection: Collection,
+    group: Option<&[u8]>,
+    moment: Timestamp,
+    limit: i64,
+) -> Attempt<Vec<Filed>> {
+    let rows = match &group {
+        Some(group) => lease.query(&statements.due, &[&collection.name(), &whole(moment.0), &limit, group]).await?,
+        None => lease.query(&statements.due_in_all, &[&collection.name(), &whole(moment.0), &limit]).await?,
+    };
+    rows.iter().map(filed).collect()
+}
+
+/// Lists the lowest ranks of a group.
+pub(super) async fn lowest(
+    lease: &Lease,
+    statements: &Statements,
+    collection: Collection,
+    group: &[u8],
+    limit: i64,
+) -> Attempt<Vec<Filed>> {
+    let rows = lease.query(&statements.lowest, &[&collection.name(), &i64::MAX, &limit, &group]).await?;
+    rows.iter().map(filed).collect()
+}
+
+/// Says how much there is of a group.
+pub(super) async fn usage(
+    lease: &Lease,
+    statements: &Statements,
+    collection: Collection,
+    group: &[u8],
+) -> Attempt<Usage> {
+    let rows = lease.query(&statements.usage, &[&collection.name(), &group]).await?;
+    let Some(row) = rows.first() else { return Ok(Usage::default()) };
+    Ok(Usage { documents: count(row, 0)?.unwrap_or_default(), bytes: count(row, 1)?.unwrap_or_default() })
+}
+
+/// Says how much room the tables take.
+pub(super) async fn disk_usage(lease: &Lease, statements: &Statements) -> Attempt<DiskUsage> {
+    let row = lease.query_one(&statements.disk, &[]).await?;
+    Ok(DiskUsage { total: count(&row, 0)?.unwrap_or_default(), free: 0 })
+}
+
+fn filed(row: &Row) -> Attempt<Filed> {
+    let key: Vec<u8> = row.try_get(0)?;
+    let key = DocumentKey::new(key)
+        .map_err(|error| Failure::corrupt(format!("a document has an impossible key: {error}")))?;
+    let group_len: Option<i32> = row.try_get(5)?;
+    let filing = Filing {
+        group_len: group_len.and_then(|len| usize::try_from(len).ok()).unwrap_or_default(),
+        due: count(row, 2)?.map(Timestamp),
+        rank: count(row, 3)?,
+        extra_bytes: count(row, 4)?.unwrap_or_default(),
+        limit: None,
+    };
+    Ok(Filed { key, revision: revision(row.try_get(1)?)?, filing })
+}
+
+/// Reads a number; what is negative was written by nobody, and stands for nothing.
+fn count(row: &Row, column: usize) -> Attempt<Option<u64>> {
+    let number: Option<i64> = row.try_get(column)?;
+    Ok(number.map(|number| u64::try_from(number).unwrap_or_default()))
 }
 
 /// Makes a document of a row that has its revision and value at `column`; the value is left out where it is too long to be read.

@@ -10,10 +10,11 @@ use super::{
     place::Place,
     server::{Flight, Lease},
 };
-use crate::{BackendError, Collection, Durability, ErrorKind, Expected, Result, Revision, Write};
+use crate::{BackendError, Collection, DocumentKey, Durability, ErrorKind, Expected, Rerank, Result, Revision, Write};
 
 /// The slot of `mark` that this connection writes to.
 const SLOT: &str = "pg_backend_pid() & 63";
+const MAX_RANK: i64 = i64::MAX;
 /// Is true, and leaves this transaction unsynced.
 pub(super) const RELAXED: &str = "set_config('synchronous_commit', 'off', true) = 'off'";
 
@@ -52,6 +53,15 @@ struct Parts {
     put: String,
     put_absent: String,
     put_revision: String,
+    file: String,
+    file_absent: String,
+    file_revision: String,
+    /// Brings the totals of groups up to date.
+    count: String,
+    /// Finds a group if it is within a limit.
+    limit: String,
+    raise: String,
+    add: String,
     /// Claims a key, whatever is there.
     claim: String,
     /// Claims a key of which nothing is there.
@@ -78,17 +88,41 @@ impl Parts {
     fn new(schema: &str) -> Self {
         let insert =
             format!("INSERT INTO {schema}.document (collection, key, revision, value) VALUES ($1, $2, $3, $4)");
+        let file = format!(
+            "INSERT INTO {schema}.document (collection, key, revision, value, group_name, due, rank, extra)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+        );
         let claim = format!(
             "INSERT INTO {schema}.document AS document (collection, key, revision, value) VALUES ($1, $2, 0, '')"
         );
         let absent = "ON CONFLICT (collection, key) DO NOTHING";
         Self {
             put: format!(
-                "{insert} ON CONFLICT (collection, key) DO UPDATE SET revision = excluded.revision, value = excluded.value"
+                "{insert} ON CONFLICT (collection, key) DO UPDATE SET revision = excluded.revision, value = excluded.value,
+                 group_name = NULL, due = NULL, rank = NULL, extra = NULL"
             ),
             put_absent: format!("{insert} {absent}"),
             put_revision: format!(
-                "UPDATE {schema}.document SET revision = $3, value = $4 WHERE collection = $1 AND key = $2 AND revision = $5"
+                "UPDATE {schema}.document SET revision = $3, value = $4, group_name = NULL, due = NULL, rank = NULL, extra = NULL
+                 WHERE collection = $1 AND key = $2 AND revision = $5"
+            ),
+            file: format!(
+                "{file} ON CONFLICT (collection, key) DO UPDATE SET revision = excluded.revision, value = excluded.value,
+                 group_name = excluded.group_name, due = excluded.due, rank = excluded.rank, extra = excluded.extra"
+            ),
+            file_absent: format!("{file} {absent}"),
+            file_revision: format!(
+                "UPDATE {schema}.document SET revision = $3, value = $4, group_name = $5, due = $6, rank = $7, extra = $8
+                 WHERE collection = $1 AND key = $2 AND revision = $9"
+            ),
+            count: "SET CONSTRAINTS ALL IMMEDIATE".to_owned(),
+            limit: format!(
+                "SELECT FROM {schema}.total WHERE collection = $1 AND name = $2 AND documents <= $3 AND bytes <= $4"
+            ),
+            raise: format!("UPDATE {schema}.document SET rank = $3 WHERE collection = $1 AND key = $2 AND rank < $3"),
+            add: format!(
+                "UPDATE {schema}.document SET rank = least(rank, {MAX_RANK} - $3) + $3
+                 WHERE collection = $1 AND key = $2 AND rank IS NOT NULL"
             ),
             claim: format!("{claim} ON CONFLICT (collection, key) DO UPDATE SET revision = document.revision"),
             claim_absent: format!("{claim} {absent}"),
@@ -188,61 +222,119 @@ pub(super) async fn one(lease: &Lease, statements: &Statements, write: &Write, d
         Write::Delete { expected: Expected::Revision(found), .. } => {
             lease.execute(&single.delete_revision, &[&collection, &key, &drawn, &number(*found)]).await?
         }
-        Write::Check { .. } => return Err(Failure::new(ErrorKind::InvalidInput, "a check alone writes nothing")),
+        Write::Check { .. } | Write::PutFiled { .. } => {
+            return Err(Failure::new(
+                ErrorKind::InvalidInput,
+                "a check alone writes nothing, and filing takes a commit",
+            ));
+        }
     };
     Ok(if changed > 0 { Outcome::Made { was_there: true } } else { Outcome::Conflict })
 }
 
-/// Makes several writes, all or none; all that are put get the revision `drawn`. Returns the first that conflicts.
+/// Why a commit was not made, and which write is to blame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unmet {
+    /// What it expected does not hold.
+    Expected(usize),
+    /// Its group would pass the limit.
+    Limit(usize),
+}
+
+/// How a document is filed, as its row says.
+struct Columns<'a> {
+    group: &'a [u8],
+    due: Option<i64>,
+    rank: Option<i64>,
+    extra: i64,
+    /// The most documents and bytes of the group.
+    limit: Option<(i64, i64)>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(write: &'a Write) -> Option<Self> {
+        let Write::PutFiled { key, filing, .. } = write else { return None };
+        Some(Self {
+            group: filing.group(key),
+            due: filing.due.map(|due| whole(due.0)),
+            rank: filing.rank.map(whole),
+            extra: whole(filing.extra_bytes),
+            limit: filing.limit.map(|limit| (whole(limit.documents), whole(limit.bytes))),
+        })
+    }
+}
+
+/// Returns a number as the server holds it, or the largest that it holds.
+pub(super) fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Makes several writes, all or none; all that are put get the revision `drawn`. Returns the first that cannot be made.
 pub(super) async fn all(
     lease: &Lease,
     statements: &Statements,
     writes: &Arc<[Write]>,
     drawn: i64,
-) -> Attempt<Option<usize>> {
+) -> Attempt<Option<Unmet>> {
     // All writers lock in one order, so that none waits for another that waits for it.
     let mut order: Vec<usize> = (0..writes.len()).collect();
     order.sort_by_key(|index| (writes[*index].collection().name(), writes[*index].key()));
     let numbers: Vec<i64> = writes.iter().map(|write| expected_number(write.expected())).collect();
     let names: Vec<&str> = writes.iter().map(|write| write.collection().name()).collect();
     let keys: Vec<&[u8]> = writes.iter().map(|write| write.key().as_bytes()).collect();
-    let values: Vec<&[u8]> =
-        writes.iter().map(|write| if let Write::Put { value, .. } = write { value.as_slice() } else { &[] }).collect();
+    let values: Vec<&[u8]> = writes.iter().map(value).collect();
+    let filings: Vec<Option<Columns<'_>>> = writes.iter().map(Columns::of).collect();
 
     let parts = &statements.parts;
     let mut flight: Flight<'_> = Vec::new();
-    // For each statement that has to change or find a row: which write it belongs to.
+    // For each statement that has to change or find a row: what it means if it does not.
     let mut decides = Vec::new();
     let mut marked = BTreeMap::new();
-    for index in order {
+    for index in order.iter().copied() {
         let write = &writes[index];
         let (c, k): (&(dyn ToSql + Sync), &(dyn ToSql + Sync)) = (&names[index], &keys[index]);
         let (expected, value): (&(dyn ToSql + Sync), &(dyn ToSql + Sync)) = (&numbers[index], &values[index]);
         let mut then = |decider: Option<usize>, sql: &str, parameters: Vec<_>| {
-            decides.push(decider);
+            decides.push(decider.map(Unmet::Expected));
             flight.push((sql.to_owned(), parameters));
         };
-        match (write, write.expected()) {
-            (Write::Put { .. }, Expected::Any) => then(None, &parts.put, vec![c, k, &drawn, value]),
-            (Write::Put { .. }, Expected::Absent) => then(Some(index), &parts.put_absent, vec![c, k, &drawn, value]),
-            (Write::Put { .. }, Expected::Revision(_)) => {
+        match (write, write.expected(), &filings[index]) {
+            (Write::Put { .. } | Write::PutFiled { .. }, expectation, Some(filed)) => {
+                let mut parameters: Vec<&(dyn ToSql + Sync)> =
+                    vec![c, k, &drawn, value, &filed.group, &filed.due, &filed.rank, &filed.extra];
+                match expectation {
+                    Expected::Any => then(None, &parts.file, parameters),
+                    Expected::Absent => then(Some(index), &parts.file_absent, parameters),
+                    Expected::Revision(_) => {
+                        parameters.push(expected);
+                        then(Some(index), &parts.file_revision, parameters);
+                    }
+                }
+            }
+            (Write::Put { .. } | Write::PutFiled { .. }, Expected::Any, None) => {
+                then(None, &parts.put, vec![c, k, &drawn, value]);
+            }
+            (Write::Put { .. } | Write::PutFiled { .. }, Expected::Absent, None) => {
+                then(Some(index), &parts.put_absent, vec![c, k, &drawn, value]);
+            }
+            (Write::Put { .. } | Write::PutFiled { .. }, Expected::Revision(_), None) => {
                 then(Some(index), &parts.put_revision, vec![c, k, &drawn, value, expected]);
             }
-            (Write::Delete { .. }, Expected::Any) => {
+            (Write::Delete { .. }, Expected::Any, _) => {
                 then(None, &parts.claim, vec![c, k]);
                 then(None, &parts.delete, vec![c, k]);
             }
-            (Write::Delete { .. } | Write::Check { .. }, Expected::Absent) => {
+            (Write::Delete { .. } | Write::Check { .. }, Expected::Absent, _) => {
                 then(Some(index), &parts.claim_absent, vec![c, k]);
                 then(None, &parts.delete, vec![c, k]);
             }
-            (Write::Delete { .. }, Expected::Revision(_)) => {
+            (Write::Delete { .. }, Expected::Revision(_), _) => {
                 then(Some(index), &parts.delete_revision, vec![c, k, expected]);
             }
-            (Write::Check { .. }, Expected::Revision(_)) => {
+            (Write::Check { .. }, Expected::Revision(_), _) => {
                 then(Some(index), &parts.check_revision, vec![c, k, expected]);
             }
-            (Write::Check { .. }, Expected::Any) => {}
+            (Write::Check { .. }, Expected::Any, _) => {}
         }
         if !matches!(write, Write::Check { .. }) {
             marked.insert(write.collection().name(), c);
@@ -251,6 +343,19 @@ pub(super) async fn all(
     for collection in marked.values() {
         decides.push(None);
         flight.push((parts.mark.clone(), vec![*collection, &drawn]));
+    }
+    // Last of all: whoever files in the same group waits from here to the end.
+    let mut limits = filings.iter().enumerate().filter_map(|(index, filed)| {
+        let filed = filed.as_ref()?;
+        Some((index, filed, filed.limit.as_ref()?))
+    });
+    if let Some(first) = limits.next() {
+        decides.push(None);
+        flight.push((parts.count.clone(), Vec::new()));
+        for (index, filed, (documents, bytes)) in std::iter::once(first).chain(limits) {
+            decides.push(Some(Unmet::Limit(index)));
+            flight.push((parts.limit.clone(), vec![&names[index], &filed.group, documents, bytes]));
+        }
     }
     if flight.is_empty() {
         return Ok(None);
@@ -263,6 +368,47 @@ pub(super) async fn all(
         return Ok(unmet);
     }
     lease.commit().await.map(|()| None)
+}
+
+/// Changes ranks in one transaction that is not synced.
+pub(super) async fn rerank(
+    lease: &Lease,
+    statements: &Statements,
+    collection: Collection,
+    changes: &[(DocumentKey, Rerank)],
+) -> Attempt<()> {
+    // In the order in which others lock; changes of one document stay in theirs.
+    let mut order: Vec<_> = changes.iter().collect();
+    order.sort_by_key(|(key, _)| key);
+    let name = collection.name();
+    let numbers: Vec<(&[u8], &str, i64)> = order
+        .into_iter()
+        .filter_map(|(key, change)| match change {
+            Rerank::Raise(least) => Some((key.as_bytes(), &*statements.parts.raise, whole(*least))),
+            Rerank::Add(0) => None,
+            Rerank::Add(more) => Some((key.as_bytes(), &*statements.parts.add, whole(*more))),
+        })
+        .collect();
+    let flight: Flight<'_> = numbers
+        .iter()
+        .map(|(key, sql, number)| {
+            let parameters: Vec<&(dyn ToSql + Sync)> = vec![&name, key, number];
+            ((*sql).to_owned(), parameters)
+        })
+        .collect();
+    if flight.is_empty() {
+        return Ok(());
+    }
+    lease.begin(begin(std::iter::once(collection.with_durability(Durability::Cache))), flight).await?;
+    lease.commit().await
+}
+
+/// Returns what a write puts.
+fn value(write: &Write) -> &[u8] {
+    match write {
+        Write::Put { value, .. } | Write::PutFiled { value, .. } => value,
+        Write::Delete { .. } | Write::Check { .. } => &[],
+    }
 }
 
 fn expected_number(expected: Expected) -> i64 {

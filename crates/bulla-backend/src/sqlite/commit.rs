@@ -1,6 +1,9 @@
 //! Batches of writes: one turn, one transaction, one sync.
 
+mod compact;
+
 use std::{
+    collections::HashMap,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicI32, Ordering},
@@ -8,16 +11,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::Connection;
 
 use super::{
     error::{Attempt, Failure},
     files::{Files, PATIENCE},
     lock::{Turn, Turnstile},
-    queue::{Outcome, Queue, Request},
+    queue::{Outcome, Queue, Request, Task},
     schema,
+    transaction::{Sequence, Transaction},
 };
-use crate::{BackendError, Collection, Durability, ErrorKind, Result, Revision, Write};
+use crate::{Collection, Durability, ErrorKind, Result};
 
 /// Most requests in a batch.
 const MAX_BATCH_REQUESTS: usize = 1_024;
@@ -31,15 +35,20 @@ const LONG_LOG: i32 = 4;
 /// How long they are waited for.
 const LONG_LOG_PATIENCE: Duration = Duration::from_millis(50);
 
-/// How many revisions are set aside durably at a time.
-const RESERVED_REVISIONS: i64 = 1 << 20;
+/// Most groups of a collection whose numbers are kept in memory.
+const MAX_KNOWN_GROUPS: usize = 4_096;
 
 /// What the writer thread and the readers both know.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     collections: RwLock<Vec<(&'static str, i64)>>,
+    /// By the number of the collection, and the name.
+    groups: RwLock<HashMap<i64, Groups>>,
     is_in_doubt: AtomicBool,
 }
+
+/// The numbers that stand for groups, by name.
+type Groups = HashMap<Box<[u8]>, i64>;
 
 impl Shared {
     /// Returns the number that stands for a collection, if it is known.
@@ -55,6 +64,22 @@ impl Shared {
         }
     }
 
+    /// Returns the number that stands for a group of a collection, if it is known.
+    pub(super) fn group(&self, collection: i64, name: &[u8]) -> Option<i64> {
+        let groups = self.groups.read().unwrap_or_else(PoisonError::into_inner);
+        groups.get(&collection)?.get(name).copied()
+    }
+
+    /// Takes note of a number that is committed. A group keeps its number for ever.
+    pub(super) fn learn_group(&self, collection: i64, name: &[u8], id: i64) {
+        let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
+        let known = groups.entry(collection).or_default();
+        if known.len() >= MAX_KNOWN_GROUPS {
+            known.clear();
+        }
+        known.insert(name.into(), id);
+    }
+
     /// Says whether a commit has failed in a way that leaves open whether it will be found later.
     pub(super) fn is_in_doubt(&self) -> bool {
         self.is_in_doubt.load(Ordering::Acquire)
@@ -63,14 +88,6 @@ impl Shared {
 
 fn find(known: &[(&'static str, i64)], collection: Collection) -> Option<i64> {
     known.iter().find(|(name, _)| *name == collection.name()).map(|(_, id)| *id)
-}
-
-/// Looks up the number that stands for a collection.
-pub(super) fn find_collection(connection: &Connection, collection: Collection) -> rusqlite::Result<Option<i64>> {
-    connection
-        .prepare_cached("SELECT id FROM collection WHERE name = ?1")?
-        .query_row([collection.name()], |row| row.get(0))
-        .optional()
 }
 
 /// Writes batches, in turn with other processes.
@@ -102,6 +119,7 @@ impl Committer {
             synced: Durability::Durable,
             frames: Arc::default(),
             checkpoint_at: log_len,
+            pass: None,
             shared,
         };
         let opened = log.open(&turn);
@@ -138,9 +156,33 @@ impl Committer {
             return;
         }
         let mut batch = Vec::new();
-        let committed = self.log.write_or_mend(&turn, queue, &mut batch);
+        let committed = self.log.write_batch(&turn, queue, &mut batch);
         drop(turn);
         answer(batch, &committed);
+    }
+
+    /// Does what is asked in a transaction of its own, if that takes no waiting; nothing waits in the queue.
+    pub(super) fn apply_at_once(&mut self, operation: &'static str, task: &Task<'_>) -> Option<Result<Vec<Outcome>>> {
+        if self.log.needs_care() {
+            return None;
+        }
+        let Ok(Some(turn)) = self.turnstile.try_enter() else { return None };
+        if turn.is_log_in_doubt().unwrap_or(true) {
+            return None;
+        }
+        let mut outcomes = Ok(Vec::new());
+        let committed = self.log.write_or_mend(&turn, Durability::Cache, |transaction, _| {
+            outcomes = transaction.apply(operation, task)?;
+            Ok(())
+        });
+        drop(turn);
+        Some(committed.map_err(|failure| failure.during(operation)).and(outcomes))
+    }
+
+    /// Gives a piece of the file back, in a turn; `None` if there is nothing more.
+    pub(super) fn compact(&mut self) -> Attempt<Option<u64>> {
+        let turn = self.turnstile.enter().map_err(lock_failed)?;
+        self.log.compact(&turn)
     }
 
     /// Moves the log into the database file and empties it, if nobody else uses it.
@@ -153,7 +195,7 @@ impl Committer {
     fn turn(&mut self, queue: &Queue, batch: &mut Batch) -> Attempt<()> {
         let turn = self.turnstile.enter().map_err(lock_failed)?;
         self.log.ready(&turn)?;
-        self.log.write_or_mend(&turn, queue, batch)
+        self.log.write_batch(&turn, queue, batch)
     }
 }
 
@@ -182,6 +224,14 @@ enum Unwritten {
     InDoubt(Failure),
 }
 
+impl Unwritten {
+    fn failure(self) -> Failure {
+        match self {
+            Self::Nothing(failure) | Self::InDoubt(failure) => failure,
+        }
+    }
+}
+
 impl<E: Into<Failure>> From<E> for Unwritten {
     fn from(error: E) -> Self {
         Self::Nothing(error.into())
@@ -203,6 +253,8 @@ struct Log {
     /// Length of the log after the newest commit, in pages.
     frames: Arc<AtomicI32>,
     checkpoint_at: i32,
+    /// How far the file was compacted, if that was begun.
+    pass: Option<compact::Pass>,
     shared: Arc<Shared>,
 }
 
@@ -213,7 +265,7 @@ impl Log {
             self.files.rewrite_log()?;
         }
         schema::migrate(self.connect()?, &schema::STEPS)?;
-        self.begin_run(is_in_doubt)?;
+        self.begin_run(turn, is_in_doubt)?;
         // By now there is a log. Its name, and the database's if whoever made it was killed, must be safe before the first answer.
         self.files.sync_names()?;
         if is_in_doubt { turn.set_log_in_doubt(false).map_err(lock_failed) } else { Ok(()) }
@@ -221,19 +273,19 @@ impl Log {
 
     /// Makes sure that no revision is given out a second time after a power cut, which may have undone the newest writes to
     /// collections that are not durable: at each start of the machine, goes on behind all that were set aside before.
-    fn begin_run(&mut self, force: bool) -> Attempt<()> {
+    fn begin_run(&mut self, turn: &Turn<'_>, force: bool) -> Attempt<()> {
         let boot = self.files.surroundings.boot.clone();
         let mut sequence = self.begin(Durability::Durable)?;
-        let known: String = self.connect()?.query_row("SELECT boot FROM sequence", [], |row| row.get(0))?;
+        let known: String = self.connect()?.query_row("SELECT boot FROM state WHERE id = 0", [], |row| row.get(0))?;
         if !force && boot.as_ref() == Some(&known) {
             return Ok(self.connect()?.execute_batch("ROLLBACK")?);
         }
         sequence.revision = sequence.reserved;
         sequence.reserve()?;
         let connection = self.connect()?;
-        connection.execute("UPDATE sequence SET boot = ?1", [boot.unwrap_or_default()])?;
+        connection.execute("UPDATE state SET boot = ?1 WHERE id = 0", [boot.unwrap_or_default()])?;
         sequence.save(connection)?;
-        Ok(connection.execute_batch("COMMIT")?)
+        commit(connection, turn, Some(sequence.revision)).map_err(Unwritten::failure)
     }
 
     /// Mends what an earlier failure left, and keeps the log short.
@@ -258,8 +310,43 @@ impl Log {
     }
 
     /// Writes one transaction with what waits; if that fails, leaves things so that the next can be written.
-    fn write_or_mend(&mut self, turn: &Turn<'_>, queue: &Queue, batch: &mut Batch) -> Attempt<()> {
-        self.write(queue, batch).map_err(|unwritten| match unwritten {
+    fn write_batch(&mut self, turn: &Turn<'_>, queue: &Queue, batch: &mut Batch) -> Attempt<()> {
+        let begun = Instant::now();
+        self.write_or_mend(turn, queue.durability(), |transaction, durability| {
+            let mut bytes = 0;
+            while let Some(request) = queue.pop(durability) {
+                bytes += request.len();
+                let applied = transaction.apply(request.operation, &request.task);
+                let (outcome, broken) = match applied {
+                    Ok(outcome) => (outcome, None),
+                    Err(failure) => (Ok(Vec::new()), Some(failure)),
+                };
+                batch.push((request, outcome));
+                if let Some(failure) = broken {
+                    return Err(failure);
+                }
+                if batch.len() >= MAX_BATCH_REQUESTS || bytes >= MAX_BATCH_BYTES || begun.elapsed() >= MAX_BATCH_TIME {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes one transaction; if that fails, leaves things so that the next can be written. The work is told how durable it will be.
+    fn write_or_mend(
+        &mut self,
+        turn: &Turn<'_>,
+        durability: Durability,
+        work: impl FnOnce(&mut Transaction<'_>, Durability) -> Attempt<()>,
+    ) -> Attempt<()> {
+        let written = self.write(turn, durability, work);
+        self.mended(turn, written)
+    }
+
+    /// If a transaction failed, leaves things so that the next can be written.
+    fn mended(&mut self, turn: &Turn<'_>, written: std::result::Result<(), Unwritten>) -> Attempt<()> {
+        written.map_err(|unwritten| match unwritten {
             Unwritten::InDoubt(failure) => {
                 self.doubt(turn);
                 failure
@@ -271,44 +358,24 @@ impl Log {
         })
     }
 
-    /// Writes one transaction with what waits.
-    fn write(&mut self, queue: &Queue, batch: &mut Batch) -> std::result::Result<(), Unwritten> {
-        let begun = Instant::now();
-        let mut sequence = self.begin(queue.durability())?;
-        let (before, durability) = (sequence.revision, self.synced);
-        let shared = Arc::clone(&self.shared);
+    fn write(
+        &mut self,
+        turn: &Turn<'_>,
+        durability: Durability,
+        work: impl FnOnce(&mut Transaction<'_>, Durability) -> Attempt<()>,
+    ) -> std::result::Result<(), Unwritten> {
+        let sequence = self.begin(durability)?;
+        let (durability, shared) = (self.synced, Arc::clone(&self.shared));
         let connection = self.connect()?;
-        let mut named = Vec::new();
-        let mut bytes = 0;
-        while let Some(request) = queue.pop(durability) {
-            bytes += request.len();
-            let applied =
-                Transaction { connection, sequence: &mut sequence, shared: &shared, named: &mut named }.apply(&request);
-            let (outcome, broken) = match applied {
-                Ok(outcome) => (outcome, None),
-                Err(failure) => (Ok(Vec::new()), Some(failure)),
-            };
-            batch.push((request, outcome));
-            if let Some(failure) = broken {
-                return Err(Unwritten::Nothing(failure));
-            }
-            if batch.len() >= MAX_BATCH_REQUESTS || bytes >= MAX_BATCH_BYTES || begun.elapsed() >= MAX_BATCH_TIME {
-                break;
-            }
-        }
-        if sequence.revision == before {
+        let mut transaction = Transaction::new(connection, &shared, sequence);
+        work(&mut transaction, durability)?;
+        if !transaction.has_changed() {
             connection.prepare_cached("ROLLBACK")?.execute([])?;
             return Ok(());
         }
-        sequence.save(connection)?;
-        connection.prepare_cached("COMMIT")?.execute([]).map_err(|error| match Failure::from(error) {
-            // The last page of a commit is what makes it one, and it was not written.
-            failure @ Failure { kind: ErrorKind::Full, .. } => Unwritten::Nothing(failure),
-            failure => Unwritten::InDoubt(failure),
-        })?;
-        for (collection, id) in named {
-            self.shared.learn(collection, id);
-        }
+        transaction.finish()?;
+        commit(connection, turn, transaction.revised())?;
+        transaction.learn();
         Ok(())
     }
 
@@ -384,7 +451,7 @@ impl Log {
         sequence.next()?;
         let connection = self.connect()?;
         sequence.save(connection)?;
-        connection.execute_batch("COMMIT")?;
+        commit(connection, turn, Some(sequence.revision)).map_err(Unwritten::failure)?;
         turn.set_log_in_doubt(false).map_err(lock_failed)?;
         self.shared.is_in_doubt.store(false, Ordering::Release);
         Ok(())
@@ -405,6 +472,11 @@ impl Log {
         };
         // Whatever hindered it (a reader, a full disk), the log has everything. Tried again only when there is more of it.
         self.checkpoint_at = frames.saturating_add(log_len);
+        self.checked(turn, copied)
+    }
+
+    /// Looks what became of a checkpoint.
+    fn checked(&mut self, turn: &Turn<'_>, copied: Attempt<()>) -> Attempt<()> {
         match copied {
             Err(failure @ Failure { kind: ErrorKind::Io, .. }) => {
                 self.doubt(turn);
@@ -432,148 +504,20 @@ impl Log {
     }
 }
 
+/// Commits; before that, announces the new revision to those who remember the one before.
+fn commit(connection: &Connection, turn: &Turn<'_>, revision: Option<i64>) -> std::result::Result<(), Unwritten> {
+    if let Some(revision) = revision {
+        turn.announce(revision).map_err(lock_failed)?;
+    }
+    let committed = connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+    committed.map(drop).map_err(|error| match Failure::from(error) {
+        // The last page of a commit is what makes it one, and it was not written.
+        failure @ Failure { kind: ErrorKind::Full, .. } => Unwritten::Nothing(failure),
+        failure => Unwritten::InDoubt(failure),
+    })
+}
+
 /// Runs a checkpoint. That readers or other programs hinder it is no error.
 fn checkpoint(connection: &Connection, mode: &str) -> Attempt<()> {
     Ok(connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))?)
-}
-
-/// Counts the writes of the database.
-#[derive(Debug)]
-struct Sequence {
-    /// The newest revision.
-    revision: i64,
-    /// The last revision that may be given out. Raised in synced commits only, so that no power cut brings a revision back.
-    reserved: i64,
-}
-
-impl Sequence {
-    fn read(connection: &Connection) -> Attempt<Self> {
-        let mut select = connection.prepare_cached("SELECT revision, reserved FROM sequence")?;
-        Ok(select.query_row([], |row| Ok(Self { revision: row.get(0)?, reserved: row.get(1)? }))?)
-    }
-
-    fn save(&self, connection: &Connection) -> Attempt<()> {
-        let mut update = connection.prepare_cached("UPDATE sequence SET revision = ?1, reserved = ?2")?;
-        update.execute([self.revision, self.reserved])?;
-        Ok(())
-    }
-
-    fn next(&mut self) -> Attempt<i64> {
-        self.revision = self.revision.checked_add(1).ok_or_else(used_up)?;
-        Ok(self.revision)
-    }
-
-    fn reserve(&mut self) -> Attempt<()> {
-        self.reserved = self.revision.checked_add(RESERVED_REVISIONS).ok_or_else(used_up)?;
-        Ok(())
-    }
-}
-
-fn used_up() -> Failure {
-    Failure::new(ErrorKind::Unsuitable, "the revisions are used up, or the database was tampered with")
-}
-
-/// A transaction that has begun.
-struct Transaction<'a> {
-    connection: &'a Connection,
-    sequence: &'a mut Sequence,
-    shared: &'a Shared,
-    /// Collections that got their number in this transaction.
-    named: &'a mut Vec<(Collection, i64)>,
-}
-
-/// Where a document lies, and as which revision.
-type Found = Option<(i64, Revision)>;
-
-impl Transaction<'_> {
-    /// Applies a request if all it expects holds; else does nothing.
-    fn apply(&mut self, request: &Request) -> Attempt<Result<Vec<Outcome>>> {
-        let mut found = Vec::with_capacity(request.writes.len());
-        for write in &request.writes {
-            let document = self.find(write)?;
-            if !write.expected().holds(document.map(|(_, revision)| revision)) {
-                return Ok(Err(BackendError::conflict(request.operation, write.key())));
-            }
-            found.push(document);
-        }
-        let mut next = None;
-        let mut outcomes = Vec::with_capacity(request.writes.len());
-        for (write, found) in request.writes.iter().zip(found) {
-            outcomes.push(match write {
-                Write::Put { collection, key, value, .. } => {
-                    let revision = self.revision(&mut next)?;
-                    self.put(*collection, key.as_bytes(), value, revision, found)?;
-                    Outcome::Put(stored(revision)?)
-                }
-                Write::Delete { collection, .. } => {
-                    if let Some((id, _)) = found {
-                        self.revision(&mut next)?;
-                        self.connection.prepare_cached("DELETE FROM document WHERE id = ?1")?.execute([id])?;
-                    } else if collection.durability() == Durability::Durable {
-                        // That it is not there may be the doing of a commit that was not synced; this one will be.
-                        self.revision(&mut next)?;
-                    }
-                    Outcome::Deleted(found.is_some())
-                }
-                Write::Check { .. } => Outcome::Checked,
-            });
-        }
-        Ok(Ok(outcomes))
-    }
-
-    /// Draws the revision that all writes of a request share.
-    fn revision(&mut self, drawn: &mut Option<i64>) -> Attempt<i64> {
-        match *drawn {
-            Some(revision) => Ok(revision),
-            None => Ok(*drawn.insert(self.sequence.next()?)),
-        }
-    }
-
-    fn find(&self, write: &Write) -> Attempt<Found> {
-        let Some(collection) = self.collection(write.collection())? else { return Ok(None) };
-        let mut select =
-            self.connection.prepare_cached("SELECT id, revision FROM document WHERE collection = ?1 AND key = ?2")?;
-        let row = select.query_row(params![collection, write.key().as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)));
-        row.optional()?.map(|(id, revision)| Ok((id, stored(revision)?))).transpose()
-    }
-
-    fn put(&mut self, collection: Collection, key: &[u8], value: &[u8], revision: i64, found: Found) -> Attempt<()> {
-        if let Some((id, _)) = found {
-            let mut update =
-                self.connection.prepare_cached("UPDATE document SET revision = ?2, value = ?3 WHERE id = ?1")?;
-            update.execute(params![id, revision, value])?;
-            return Ok(());
-        }
-        let collection = match self.collection(collection)? {
-            Some(known) => known,
-            None => self.name(collection)?,
-        };
-        let mut insert = self
-            .connection
-            .prepare_cached("INSERT INTO document (collection, key, revision, value) VALUES (?1, ?2, ?3, ?4)")?;
-        insert.execute(params![collection, key, revision, value])?;
-        Ok(())
-    }
-
-    fn collection(&self, collection: Collection) -> Attempt<Option<i64>> {
-        let named = || self.named.iter().find(|(named, _)| named.name() == collection.name()).map(|(_, id)| *id);
-        match self.shared.collection(collection).or_else(named) {
-            Some(id) => Ok(Some(id)),
-            None => Ok(find_collection(self.connection, collection)?),
-        }
-    }
-
-    fn name(&mut self, collection: Collection) -> Attempt<i64> {
-        self.connection.prepare_cached("INSERT INTO collection (name) VALUES (?1)")?.execute([collection.name()])?;
-        let id = self.connection.last_insert_rowid();
-        self.named.push((collection, id));
-        Ok(id)
-    }
-}
-
-/// Reads a revision out of a column.
-pub(super) fn stored(revision: i64) -> Attempt<Revision> {
-    u64::try_from(revision)
-        .map(Revision)
-        .map_err(|_| Failure::new(ErrorKind::Corrupt, format!("a document has revision {revision}, which none has")))
 }

@@ -84,6 +84,12 @@ impl Files {
         Ok(found.is_some())
     }
 
+    /// Returns the length of one of the files; that of one that is not there is 0.
+    pub(super) fn len(&self, suffix: &str) -> Attempt<u64> {
+        let found = self.surroundings.disk.stat(&beside(&self.database, suffix)).map_err(|error| self.failed(error))?;
+        Ok(found.map_or(0, |found| found.len))
+    }
+
     /// Makes a new database, which is there whole or not at all: under another name, which it gives up once it is durable.
     ///
     /// The caller holds the turn, and found no database.
@@ -123,6 +129,8 @@ impl Files {
             None => Connection::open_with_flags(&self.database, flags),
         }?;
         connection.busy_timeout(PATIENCE)?;
+        // All statements of the driver have room.
+        connection.set_prepared_statement_cache_capacity(64);
         // Whoever can write the file can write a schema that runs code of its own: no triggers, no views, no functions in it.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;

@@ -1,9 +1,10 @@
-//! The lock between processes: taken for every batch of writes, in turn, and the place of a note about a failed sync.
+//! The lock between processes: taken for every batch of writes, in turn; the place of a note about a failed sync, and of the
+//! revision that was announced last.
 
 use std::{io, path::Path};
 
 use super::files::beside;
-use crate::{Disk, DiskFile, OpenMode};
+use crate::{Disk, DiskFile, OpenMode, Revision};
 
 /// What stands in the lock file while the log is in doubt. Only whether the file is empty counts.
 const NOTE: &[u8] = b"a sync of the write-ahead log failed; the next writer writes it once more before it goes on\n";
@@ -22,7 +23,32 @@ pub(super) struct Turnstile {
 /// Proof of being the one writer among all processes that use this driver. Ends when it is dropped.
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
+    entrance: &'a dyn DiskFile,
     room: &'a dyn DiskFile,
+}
+
+/// The revision that was announced last, as those see it who read: to ask SQLite whether anything has changed costs several times as
+/// much as to read a few bytes of the first lock file.
+///
+/// It is announced before it is committed. So while it is the one that the database is known to have, there is no other; and who
+/// finds another asks the database.
+#[derive(Debug)]
+pub(super) struct Announced(Box<dyn DiskFile>);
+
+impl Announced {
+    pub(super) fn open(disk: &dyn Disk, database: &Path) -> io::Result<Self> {
+        disk.open(&beside(database, "-turn"), OpenMode::Create).map(Self)
+    }
+
+    /// Returns the revision, if the file tells.
+    pub(super) fn revision(&self) -> Option<Revision> {
+        let mut bytes = [0; 16];
+        self.0.read_at(0, &mut bytes).ok().filter(|len| *len == bytes.len())?;
+        let [revision, complement] =
+            [&bytes[..8], &bytes[8..]].map(|half| half.try_into().map_or(0, u64::from_le_bytes));
+        // Else it is just being written.
+        (revision == !complement).then_some(Revision(revision))
+    }
 }
 
 impl Turnstile {
@@ -40,7 +66,7 @@ impl Turnstile {
         let locked = lock(&*self.room);
         let unlocked = self.entrance.unlock();
         locked?;
-        let turn = Turn { room: &*self.room };
+        let turn = Turn { entrance: &*self.entrance, room: &*self.room };
         unlocked?;
         Ok(turn)
     }
@@ -52,13 +78,22 @@ impl Turnstile {
         }
         let locked = self.room.try_lock();
         let unlocked = self.entrance.unlock();
-        let turn = locked?.then(|| Turn { room: &*self.room });
+        let turn = locked?.then(|| Turn { entrance: &*self.entrance, room: &*self.room });
         unlocked?;
         Ok(turn)
     }
 }
 
 impl Turn<'_> {
+    /// Announces a revision that is about to be committed.
+    pub(super) fn announce(&self, revision: i64) -> io::Result<()> {
+        let revision = revision.cast_unsigned();
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&revision.to_le_bytes());
+        bytes[8..].copy_from_slice(&(!revision).to_le_bytes());
+        self.entrance.write_at(0, &bytes)
+    }
+
     /// Says whether a sync of the log has failed, and nobody has mended it since.
     pub(super) fn is_log_in_doubt(&self) -> io::Result<bool> {
         Ok(!self.room.is_empty()?)

@@ -1,6 +1,7 @@
 //! Writes that wait for the writer thread.
 
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -9,18 +10,59 @@ use std::{
 use futures_channel::oneshot;
 
 use super::error::{Attempt, Failure};
-use crate::{BackendError, Durability, ErrorKind, Revision, Write};
+use crate::{BackendError, Collection, DocumentKey, Durability, ErrorKind, Rerank, Revision, Write};
 
 /// Most requests that wait; further ones are refused.
 const MAX_WAITING: usize = 16_384;
 /// Most bytes of keys and values that wait; further requests are refused.
 const MAX_WAITING_BYTES: usize = 256 * 1024 * 1024;
 
-/// Writes that are applied together, and whom to tell.
+/// What is asked of the writer.
+#[derive(Debug)]
+pub(super) enum Task<'a> {
+    /// Writes that are applied together.
+    Write(Cow<'a, [Write]>),
+    /// Ranks that change.
+    Rerank(Collection, Cow<'a, [(DocumentKey, Rerank)]>),
+}
+
+impl Task<'_> {
+    /// Returns how durable it has to be.
+    pub(super) fn durability(&self) -> Durability {
+        match self {
+            Self::Write(writes) => {
+                writes.iter().map(|write| write.collection().durability()).max().unwrap_or(Durability::Durable)
+            }
+            Self::Rerank(..) => Durability::Cache,
+        }
+    }
+
+    /// Returns how many bytes of keys and values it holds.
+    fn len(&self) -> usize {
+        let value = |write: &Write| match write {
+            Write::Put { value, .. } | Write::PutFiled { value, .. } => value.len(),
+            Write::Delete { .. } | Write::Check { .. } => 0,
+        };
+        match self {
+            Self::Write(writes) => writes.iter().map(|write| write.key().as_bytes().len() + value(write)).sum(),
+            Self::Rerank(_, changes) => changes.iter().map(|(key, _)| key.as_bytes().len()).sum(),
+        }
+    }
+
+    /// Copies what it has borrowed.
+    pub(super) fn into_owned(self) -> Task<'static> {
+        match self {
+            Self::Write(writes) => Task::Write(Cow::Owned(writes.into_owned())),
+            Self::Rerank(collection, changes) => Task::Rerank(collection, Cow::Owned(changes.into_owned())),
+        }
+    }
+}
+
+/// A task that waits, and whom to tell.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) operation: &'static str,
-    pub(super) writes: Vec<Write>,
+    pub(super) task: Task<'static>,
     pub(super) durability: Durability,
     pub(super) answer: oneshot::Sender<Result<Vec<Outcome>, BackendError>>,
 }
@@ -39,8 +81,7 @@ pub(super) enum Outcome {
 impl Request {
     /// Returns how many bytes of keys and values it holds.
     pub(super) fn len(&self) -> usize {
-        let value = |write: &Write| if let Write::Put { value, .. } = write { value.len() } else { 0 };
-        self.writes.iter().map(|write| write.key().as_bytes().len() + value(write)).sum()
+        self.task.len()
     }
 }
 
@@ -91,6 +132,12 @@ impl Queue {
     /// Says whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting().requests.is_empty()
+    }
+
+    /// Says whether nothing waits, and requests are taken.
+    pub(super) fn is_idle(&self) -> bool {
+        let waiting = self.waiting();
+        waiting.requests.is_empty() && !waiting.is_closed
     }
 
     /// Waits for work; returns `false` if there is none left and none will come.
@@ -161,7 +208,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Collection, DocumentKey, Expected};
+    use crate::Expected;
 
     fn request(durability: Durability, len: usize) -> Request {
         let write = Write::Put {
@@ -170,7 +217,8 @@ mod tests {
             value: vec![0; len],
             expected: Expected::Any,
         };
-        Request { operation: "write a document", writes: vec![write], durability, answer: oneshot::channel().0 }
+        let task = Task::Write(Cow::Owned(vec![write]));
+        Request { operation: "write a document", task, durability, answer: oneshot::channel().0 }
     }
 
     #[test]

@@ -5,17 +5,27 @@ use std::sync::{Mutex, PoisonError};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
-    commit::{Shared, find_collection, stored},
+    check::check,
+    commit::Shared,
     error::{Attempt, Failure},
     files::Files,
+    lock::Announced,
+    transaction::{find_collection, find_group, find_usage, stored},
 };
 use crate::{
-    Collection, Document, DocumentKey, ErrorKind, ListQuery, MAX_DOCUMENT_LEN, MAX_PAGE_BYTES, Page, Revision,
-    range::Range,
+    Collection, DiskUsage, Document, DocumentKey, ErrorKind, Filed, Filing, ListQuery, MAX_DOCUMENT_LEN,
+    MAX_PAGE_BYTES, MAX_PAGE_DOCUMENTS, Page, Revision, Timestamp, Usage, range::Range,
 };
 
 /// The longest value that is read: SQLite knows how long one is without loading it.
 const MAX_VALUE_LEN: i64 = MAX_DOCUMENT_LEN as i64;
+
+/// Finds the earliest of a group that are due.
+const DUE: &str = "SELECT key, revision, due, rank, extra FROM document
+                   WHERE group_id = ?1 AND due <= ?2 ORDER BY due LIMIT ?3";
+/// Finds the lowest of a group that are ranked no higher.
+const LOWEST: &str = "SELECT key, revision, due, rank, extra FROM document
+                      WHERE group_id = ?1 AND rank <= ?2 ORDER BY rank LIMIT ?3";
 
 /// Most connections that are kept while nobody reads; as many more are opened as threads read at once.
 const MAX_IDLE: usize = 16;
@@ -25,11 +35,16 @@ const MAX_IDLE: usize = 16;
 pub(super) struct Readers {
     files: Files,
     idle: Mutex<Vec<Connection>>,
+    announced: Announced,
+    /// The newest revision that was read, where it was the one that was announced.
+    newest: Mutex<Option<Revision>>,
 }
 
 impl Readers {
-    pub(super) const fn new(files: Files) -> Self {
-        Self { files, idle: Mutex::new(Vec::new()) }
+    pub(super) fn open(files: Files) -> Attempt<Self> {
+        let announced = Announced::open(&*files.surroundings.disk, &files.database)
+            .map_err(|error| Failure::io("the lock files beside the database", error))?;
+        Ok(Self { files, idle: Mutex::new(Vec::new()), announced, newest: Mutex::new(None) })
     }
 
     /// Reads one document.
@@ -81,30 +96,113 @@ impl Readers {
 
     /// Reads the revision of the newest write of the database.
     pub(super) fn newest(&self, shared: &Shared) -> Attempt<Revision> {
+        let remembered = || self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let announced = self.announced.revision().filter(|_| !shared.is_in_doubt());
+        if let Some(newest) = announced
+            && announced == *remembered()
+        {
+            return Ok(newest);
+        }
+        let newest = self.with(shared, |connection| {
+            let mut select = connection.prepare_cached("SELECT revision FROM state WHERE id = 0")?;
+            stored(select.query_row([], |row| row.get(0))?)
+        })?;
+        // Another was announced, and is not committed, or not any more.
+        if announced == Some(newest) {
+            *remembered() = announced;
+        }
+        Ok(newest)
+    }
+
+    /// Says how much room the files take.
+    pub(super) fn disk_usage(&self, shared: &Shared) -> Attempt<DiskUsage> {
+        let (pages, page_len, free) = self.with(shared, |connection| {
+            let select = "SELECT page_count, page_size, freelist_count
+                          FROM pragma_page_count, pragma_page_size, pragma_freelist_count";
+            let mut select = connection.prepare_cached(select)?;
+            Ok(select.query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))?)
+        })?;
+        let bytes = |pages: i64| pages.unsigned_abs().saturating_mul(page_len.unsigned_abs());
+        let file = self.files.len("")?;
+        let total = file + self.files.len("-wal")? + self.files.len("-shm")?;
+        // What is free in the middle, and what a checkpoint will cut off.
+        Ok(DiskUsage { total, free: bytes(free) + file.saturating_sub(bytes(pages)) })
+    }
+
+    /// Lists what is due, of one group or of all.
+    pub(super) fn due(
+        &self,
+        shared: &Shared,
+        collection: Collection,
+        group: Option<&[u8]>,
+        moment: Timestamp,
+        limit: usize,
+    ) -> Attempt<Vec<Filed>> {
         self.with(shared, |connection| {
-            stored(connection.prepare_cached("SELECT revision FROM sequence")?.query_row([], |row| row.get(0))?)
+            let Some(collection) = known(connection, shared, collection)? else { return Ok(Vec::new()) };
+            let groups = match group {
+                Some(name) => known_group(connection, shared, collection, name)?
+                    .map(|id| (id, name.len()))
+                    .into_iter()
+                    .collect::<Vec<_>>(),
+                None => {
+                    let mut select = connection
+                        .prepare_cached("SELECT id, length(name) FROM document_group WHERE collection = ?1")?;
+                    let len = |row: &Row<'_>| row.get(1).map(|len: i64| usize::try_from(len).unwrap_or_default());
+                    let rows = select.query_map([collection], |row| Ok((row.get(0)?, len(row)?)))?;
+                    rows.collect::<rusqlite::Result<_>>()?
+                }
+            };
+            let limit = limit.min(MAX_PAGE_DOCUMENTS);
+            let mut latest = i64::try_from(moment.0).unwrap_or(i64::MAX);
+            let mut due = Vec::new();
+            for (id, group_len) in groups {
+                filed(connection, DUE, (id, group_len), latest, limit, &mut due)?;
+                if due.len() > limit {
+                    due.sort_by_key(|filed: &Filed| filed.filing.due);
+                    due.truncate(limit);
+                    // What is due later than all of these is not asked for any more.
+                    let last = due.last().and_then(|filed| filed.filing.due);
+                    latest = last.map_or(latest, |due| i64::try_from(due.0).unwrap_or(i64::MAX));
+                }
+            }
+            due.sort_by_key(|filed| filed.filing.due);
+            Ok(due)
+        })
+    }
+
+    /// Lists the lowest ranks of a group.
+    pub(super) fn lowest(
+        &self,
+        shared: &Shared,
+        collection: Collection,
+        group: &[u8],
+        limit: usize,
+    ) -> Attempt<Vec<Filed>> {
+        self.with(shared, |connection| {
+            let mut lowest = Vec::new();
+            if let Some(collection) = known(connection, shared, collection)?
+                && let Some(id) = known_group(connection, shared, collection, group)?
+            {
+                let limit = limit.min(MAX_PAGE_DOCUMENTS);
+                filed(connection, LOWEST, (id, group.len()), i64::MAX, limit, &mut lowest)?;
+            }
+            Ok(lowest)
+        })
+    }
+
+    /// Says how much there is of a group.
+    pub(super) fn usage(&self, shared: &Shared, collection: Collection, group: &[u8]) -> Attempt<Usage> {
+        self.with(shared, |connection| {
+            let Some(collection) = known(connection, shared, collection)? else { return Ok(Usage::default()) };
+            let Some(id) = known_group(connection, shared, collection, group)? else { return Ok(Usage::default()) };
+            Ok(find_usage(connection, id)?)
         })
     }
 
     /// Lists what is wrong with the database.
     pub(super) fn check(&self) -> Attempt<Vec<String>> {
-        let connection = self.files.connect()?;
-        let mut found = Vec::new();
-        let checks = [
-            "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'",
-            "SELECT 'document ' || id || ' belongs to no collection' FROM document
-             WHERE collection NOT IN (SELECT id FROM collection)",
-            "SELECT 'document ' || id || ' has revision ' || revision || ', which none has' FROM document
-             WHERE revision < 1 OR revision > (SELECT revision FROM sequence)",
-            "SELECT 'revision ' || revision || ' was not set aside' FROM sequence WHERE revision > reserved",
-        ];
-        for check in checks {
-            let mut select = connection.prepare(check)?;
-            for problem in select.query_map([], |row| row.get(0))? {
-                found.push(problem?);
-            }
-        }
-        Ok(found)
+        check(&self.files.connect()?)
     }
 
     /// Lends a connection. One that failed is not used again.
@@ -144,11 +242,57 @@ fn known(connection: &Connection, shared: &Shared, collection: Collection) -> At
     Ok(found)
 }
 
-fn listed(row: &Row<'_>) -> Attempt<Document> {
+fn known_group(connection: &Connection, shared: &Shared, collection: i64, name: &[u8]) -> Attempt<Option<i64>> {
+    if let Some(id) = shared.group(collection, name) {
+        return Ok(Some(id));
+    }
+    let found = find_group(connection, collection, name)?;
+    if let Some(id) = found {
+        shared.learn_group(collection, name, id);
+    }
+    Ok(found)
+}
+
+/// Adds filed documents of a group, which is given by its number and the length of its name, up to `most` in one of two orders.
+fn filed(
+    connection: &Connection,
+    statement: &str,
+    (group, group_len): (i64, usize),
+    most: i64,
+    limit: usize,
+    found: &mut Vec<Filed>,
+) -> Attempt<()> {
+    let mut select = connection.prepare_cached(statement)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut rows = select.query([group, most, limit])?;
+    while let Some(row) = rows.next()? {
+        // What is negative was written by nobody; it goes first.
+        let number = |column| {
+            row.get(column).map(|number: Option<i64>| number.map(|number| u64::try_from(number).unwrap_or_default()))
+        };
+        found.push(Filed {
+            key: key(row)?,
+            revision: stored(row.get(1)?)?,
+            filing: Filing {
+                group_len,
+                due: number(2)?.map(Timestamp),
+                rank: number(3)?,
+                extra_bytes: number(4)?.unwrap_or_default(),
+                limit: None,
+            },
+        });
+    }
+    Ok(())
+}
+
+fn key(row: &Row<'_>) -> Attempt<DocumentKey> {
     let key: Vec<u8> = row.get(0)?;
-    let key = DocumentKey::new(key)
-        .map_err(|error| Failure::new(ErrorKind::Corrupt, format!("a document has an impossible key: {error}")))?;
-    document(key, row.get(1)?, row.get(2)?)
+    DocumentKey::new(key)
+        .map_err(|error| Failure::new(ErrorKind::Corrupt, format!("a document has an impossible key: {error}")))
+}
+
+fn listed(row: &Row<'_>) -> Attempt<Document> {
+    document(key(row)?, row.get(1)?, row.get(2)?)
 }
 
 /// Makes a document of what was found; `value` is left out where it is too long to be read.
@@ -159,4 +303,26 @@ fn document(key: DocumentKey, revision: i64, value: Option<Vec<u8>>) -> Attempt<
         Failure::new(ErrorKind::Corrupt, detail)
     })?;
     Ok(Document { key, revision: stored(revision)?, value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::schema::{APPLICATION_ID, STEPS, migrate};
+
+    #[test]
+    fn what_is_due_and_what_ranks_lowest_is_found_by_an_index() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        migrate(&mut connection, &STEPS).unwrap();
+        for (statement, index) in [
+            (DUE, "SEARCH document USING INDEX document_due (group_id=? AND due<?)"),
+            (LOWEST, "SEARCH document USING INDEX document_rank (group_id=? AND rank<?)"),
+        ] {
+            let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
+            let plan = explain.query_map([1, 2, 3], |row| row.get::<_, String>(3)).unwrap();
+            // Nothing is sorted, and nothing read beside.
+            assert_eq!(plan.collect::<rusqlite::Result<Vec<_>>>().unwrap(), [index]);
+        }
+    }
 }

@@ -8,10 +8,10 @@ use crate::ErrorKind;
 /// Marks a file as a database of ours (`application_id` in SQLite's file header): "Bula".
 pub(super) const APPLICATION_ID: i32 = 0x4275_6C61;
 /// Larger than SQLite's 4 KiB: a 1 KiB entry, and its key in the index, waste less of a page.
-const PAGE_LEN: i32 = 8192;
+pub(super) const PAGE_LEN: i32 = 8192;
 
 /// What makes schema 1 of nothing, schema 2 of schema 1, and so on. A step that was released is never changed.
-pub(super) const STEPS: [&str; 1] = [
+pub(super) const STEPS: [&str; 2] = [
     // `id` of a document is SQLite's rowid, so that the key lies in the index and not a second time beside the value.
     // `value` comes last, so that a revision is read without the value's overflow pages.
     "CREATE TABLE collection (
@@ -33,11 +33,37 @@ pub(super) const STEPS: [&str; 1] = [
          boot TEXT NOT NULL
      ) STRICT;
      INSERT INTO sequence (id, revision, reserved, boot) VALUES (1, 0, 0, '');",
+    // What a document is filed by lies in its row: a table beside it would be one page more in the log for every write. For the
+    // same reason what every commit changes, the revision and the totals of groups, is in one small table: row 0 counts the
+    // revisions, each other row is the group of that number.
+    "ALTER TABLE document ADD COLUMN group_id INTEGER;
+     ALTER TABLE document ADD COLUMN due INTEGER;
+     ALTER TABLE document ADD COLUMN rank INTEGER;
+     ALTER TABLE document ADD COLUMN extra INTEGER;
+     CREATE INDEX document_due ON document (group_id, due) WHERE due IS NOT NULL;
+     CREATE INDEX document_rank ON document (group_id, rank) WHERE rank IS NOT NULL;
+     CREATE TABLE document_group (
+         id INTEGER PRIMARY KEY,
+         collection INTEGER NOT NULL,
+         name BLOB NOT NULL,
+         UNIQUE (collection, name)
+     ) STRICT;
+     CREATE TABLE state (
+         id INTEGER PRIMARY KEY,
+         revision INTEGER,
+         reserved INTEGER,
+         boot TEXT,
+         documents INTEGER,
+         bytes INTEGER
+     ) STRICT;
+     INSERT INTO state (id, revision, reserved, boot) SELECT 0, revision, reserved, boot FROM sequence;
+     DROP TABLE sequence;",
 ];
 
 /// Prepares an empty file: what cannot be changed once there are tables.
 pub(super) fn format(connection: &Connection) -> Attempt<()> {
     connection.pragma_update(None, "page_size", PAGE_LEN)?;
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode != "wal" {
@@ -150,7 +176,7 @@ mod tests {
     #[test]
     fn a_newer_version_is_refused() {
         let mut connection = version_1();
-        connection.pragma_update(None, "user_version", 2).unwrap();
+        connection.pragma_update(None, "user_version", STEPS.len() as i64 + 1).unwrap();
         assert_eq!(migrate(&mut connection, &STEPS).unwrap_err().kind, ErrorKind::Unsuitable);
         connection.pragma_update(None, "user_version", -1).unwrap();
         assert_eq!(migrate(&mut connection, &STEPS).unwrap_err().kind, ErrorKind::Corrupt);

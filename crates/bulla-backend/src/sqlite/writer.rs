@@ -11,9 +11,9 @@ use futures_channel::oneshot;
 use super::{
     commit::Committer,
     error::{Attempt, Failure},
-    queue::{Outcome, Queue, Request},
+    queue::{Outcome, Queue, Request, Task},
 };
-use crate::{BackendError, Durability, ErrorKind, Result, Write};
+use crate::{BackendError, Durability, ErrorKind, Result};
 
 /// The longest that a batch waits for company.
 const MAX_PATIENCE: Duration = Duration::from_millis(1);
@@ -26,8 +26,11 @@ pub(super) struct Writer {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Will hold what became of a request.
-pub(super) type Answer = oneshot::Receiver<Result<Vec<Outcome>>>;
+/// What became of a request, or where it will be told.
+pub(super) enum Answer {
+    Known(Result<Vec<Outcome>>),
+    Awaited(oneshot::Receiver<Result<Vec<Outcome>>>),
+}
 
 impl Writer {
     /// Starts the thread.
@@ -42,21 +45,38 @@ impl Writer {
         Ok(Self { queue, committer, thread: Some(thread) })
     }
 
-    /// Queues writes that are applied all or none. They are applied even if nobody waits for the answer.
-    pub(super) fn submit(&self, operation: &'static str, writes: Vec<Write>) -> Result<Answer> {
-        let durability = writes.iter().map(|write| write.collection().durability()).max();
-        let durability = durability.unwrap_or(Durability::Durable);
-        let (answer, receiver) = oneshot::channel();
-        let request = Request { operation, writes, durability, answer };
+    /// Has a task done, at once or by the thread: all of it or nothing, even if nobody waits for the answer.
+    pub(super) fn submit(&self, operation: &'static str, task: Task<'_>) -> Result<Answer> {
+        let durability = task.durability();
         // To wake the thread, and to be woken by it, costs more than a write that is not synced.
-        let committer = if durability == Durability::Cache { self.committer.try_lock().ok() } else { None };
+        let mut committer = if durability == Durability::Cache { self.committer.try_lock().ok() } else { None };
+        if let Some(committer) = committer.as_mut().filter(|_| self.queue.is_idle())
+            && let Some(outcome) = committer.apply_at_once(operation, &task)
+        {
+            return Ok(Answer::Known(outcome));
+        }
+        let (answer, receiver) = oneshot::channel();
+        let request = Request { operation, task: task.into_owned(), durability, answer };
         self.queue.push(request, committer.is_none()).map_err(|failure| failure.during(operation))?;
         if let Some(mut committer) = committer {
             committer.run_at_once(&self.queue);
             drop(committer);
             self.queue.wake();
         }
-        Ok(receiver)
+        Ok(Answer::Awaited(receiver))
+    }
+}
+
+impl Writer {
+    /// Gives a piece of the file back, in the thread of the caller; `None` if there is nothing more.
+    pub(super) fn compact(&self) -> Attempt<Option<u64>> {
+        let Ok(mut committer) = self.committer.lock() else {
+            return Err(Failure::new(ErrorKind::Io, "a write has panicked; open the database again"));
+        };
+        let compacted = committer.compact();
+        // Whoever has come meanwhile is not to wait for the next step as well.
+        committer.run(&self.queue);
+        compacted
     }
 }
 
@@ -72,9 +92,12 @@ impl Drop for Writer {
 
 /// Waits for an answer.
 pub(super) async fn answered(operation: &'static str, answer: Answer) -> Result<Vec<Outcome>> {
-    answer.await.unwrap_or_else(|oneshot::Canceled| {
-        Err(BackendError::new(ErrorKind::Io, operation, "the writer thread has ended; open the database again"))
-    })
+    match answer {
+        Answer::Known(outcome) => outcome,
+        Answer::Awaited(answer) => answer.await.unwrap_or_else(|oneshot::Canceled| {
+            Err(BackendError::new(ErrorKind::Io, operation, "the writer thread has ended; open the database again"))
+        }),
+    }
 }
 
 /// The queue, as the thread holds it: however the thread ends, nobody waits for it in vain.

@@ -8,6 +8,7 @@
 mod blobs;
 mod commits;
 mod documents;
+mod filings;
 mod listings;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ where
     documents::check(&new_place);
     listings::check(&new_place);
     commits::check(&new_place);
+    filings::check(&new_place);
 }
 
 /// Tries a driver of blobs.

@@ -11,8 +11,9 @@ use std::{
 use async_trait::async_trait;
 
 use crate::{
-    BackendError, BlobId, BlobPage, BlobReader, BlobWriter, Blobs, Capabilities, ChangeMark, Collection, Document,
-    DocumentKey, Documents, Durability, ErrorKind, Expected, ListQuery, Page, Result, Revision, Write,
+    BackendError, BlobId, BlobPage, BlobReader, BlobWriter, Blobs, Capabilities, ChangeMark, Collection, DiskUsage,
+    Document, DocumentKey, Documents, Durability, ErrorKind, Expected, Filed, Filing, ListQuery, Page, Rerank, Result,
+    Revision, Timestamp, Usage, Write,
 };
 
 /// How a call fails.
@@ -135,6 +136,40 @@ impl Documents for FaultyDocuments {
 
     async fn change_mark(&self, collection: Collection) -> Result<Option<ChangeMark>> {
         self.faults.call("read a mark", self.documents.change_mark(collection)).await
+    }
+
+    async fn due(
+        &self,
+        collection: Collection,
+        group: Option<&[u8]>,
+        moment: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Filed>> {
+        self.faults.call("find what is due", self.documents.due(collection, group, moment, limit)).await
+    }
+
+    async fn lowest(&self, collection: Collection, group: &[u8], limit: usize) -> Result<Vec<Filed>> {
+        self.faults.call("find the lowest ranks", self.documents.lowest(collection, group, limit)).await
+    }
+
+    async fn usage(&self, collection: Collection, group: &[u8]) -> Result<Usage> {
+        self.faults.call("count a group", self.documents.usage(collection, group)).await
+    }
+
+    fn share(&self, key: &DocumentKey, value_len: usize, filing: &Filing) -> u64 {
+        self.documents.share(key, value_len, filing)
+    }
+
+    async fn rerank(&self, collection: Collection, changes: &[(DocumentKey, Rerank)]) -> Result<()> {
+        self.faults.call("change ranks", self.documents.rerank(collection, changes)).await
+    }
+
+    async fn compact(&self) -> Result<Option<u64>> {
+        self.faults.call("compact a database", self.documents.compact()).await
+    }
+
+    async fn disk_usage(&self) -> Result<Option<DiskUsage>> {
+        self.faults.call("measure a database", self.documents.disk_usage()).await
     }
 }
 

@@ -43,8 +43,8 @@ fn a_schema_that_is_not_ours_or_newer_is_left_alone() {
 
     let newer = Place::new();
     block_on(newer.documents().put(DURABLE, &key("a"), b"1", Expected::Any)).unwrap();
-    newer.client().run("UPDATE format SET version = 2");
-    refused(&newer, true, ErrorKind::Unsuitable, "number 2, and this program knows up to 1");
+    newer.client().run("UPDATE format SET version = 3");
+    refused(&newer, true, ErrorKind::Unsuitable, "number 3, and this program knows up to 2");
     newer.client().run("UPDATE format SET version = 0");
     refused(&newer, true, ErrorKind::Corrupt, "number 0");
     newer.client().run("DELETE FROM format");

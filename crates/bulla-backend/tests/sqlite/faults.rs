@@ -1,5 +1,5 @@
-//! Every fault at every operation, and power cuts after: each commit is there whole or not at all, and all that were answered
-//! as durable are there.
+//! Every fault at every operation, and power cuts after: each commit is there whole or not at all, all that were answered
+//! as durable are there, and the totals of groups are what is there.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -10,7 +10,8 @@ use std::{
 };
 
 use bulla_backend::{
-    Collection, Documents, Durability, ErrorKind, Expected, ListQuery, SqliteDocuments, SqliteOptions, Write,
+    Collection, Documents, Durability, ErrorKind, Expected, Filing, ListQuery, Rerank, SqliteDocuments, SqliteOptions,
+    Timestamp, Write,
     testing::{Fault, Loss, Random, SimDisk},
 };
 use pollster::block_on;
@@ -112,6 +113,13 @@ impl Change {
     fn write(&self, name: &str, value: Option<&[u8]>) -> Write {
         let (collection, key, expected) = (self.collection, key(name), Expected::Any);
         match value {
+            Some(value) if name.starts_with(GROUP) => {
+                // Other values each time, so that documents change their places in both orders.
+                let (due, rank) = (Timestamp(value[0].into()), value[1].into());
+                let filing =
+                    Filing { group_len: GROUP.len(), due: Some(due), rank: Some(rank), extra_bytes: 7, limit: None };
+                Write::PutFiled { collection, key, value: value.to_vec(), expected, filing }
+            }
             Some(value) => Write::Put { collection, key, value: value.to_vec(), expected },
             None => Write::Delete { collection, key, expected },
         }
@@ -128,19 +136,38 @@ impl Change {
     }
 }
 
+/// What the names of documents that are filed begin with.
+const GROUP: &str = "g/";
+
 #[derive(Debug, Clone)]
 enum Step {
     Change(Change),
+    /// Changes the ranks of some documents.
+    Rerank(&'static [&'static str]),
+    Compact,
     Reopen,
 }
 
+impl Machine {
+    /// Does something that changes no document, and returns how much room that gave back; fails only for a fault.
+    fn rearrange(&self, step: &Step, context: impl Fn() -> String) -> u64 {
+        let Some(documents) = &self.documents else { return 0 };
+        let done = match step {
+            Step::Rerank(names) => {
+                let changes: Vec<_> = names.iter().map(|name| (key(name), Rerank::Add(1_000))).collect();
+                block_on(documents.rerank(CACHE, &changes)).map(|()| None)
+            }
+            Step::Compact => block_on(documents.compact()),
+            Step::Change(_) | Step::Reopen => Ok(None),
+        };
+        assert!(done.is_ok() || self.disk.fired(), "fails only for a fault: {done:?}, {}", context());
+        done.ok().flatten().unwrap_or_default()
+    }
+}
+
 /// Durable and cache changes of one and several documents, long enough for several checkpoints, and a close in between.
-fn scenario() -> Vec<Step> {
-    let mut seed = 0;
-    let mut change = |collection, writes: &[(&'static str, Option<usize>)]| {
-        seed += 1;
-        Step::Change(Change::new(collection, writes, seed))
-    };
+fn plain() -> Vec<Step> {
+    let mut change = changes();
     vec![
         change(DURABLE, &[("a", Some(100))]),
         change(CACHE, &[("b", Some(100))]),
@@ -161,6 +188,38 @@ fn scenario() -> Vec<Step> {
     ]
 }
 
+/// Documents that are filed, ranks that change, and steps of compaction that move rows and pages.
+fn filed() -> Vec<Step> {
+    let mut change = changes();
+    let gone = ["g/1", "g/2", "g/4", "g/5", "g/7", "g/8", "g/a", "g/b"];
+    vec![
+        change(CACHE, &SMALL.map(|name| (name, Some(900)))),
+        Step::Rerank(&["g/1", "g/4", "b"]),
+        change(CACHE, &gone.map(|name| (name, None))),
+        Step::Compact,
+        change(DURABLE, &[("e", Some(30_000)), ("g/d", Some(50)), ("g/e", Some(9_000))]),
+        Step::Reopen,
+        change(CACHE, &[("e", None), ("g/0", Some(2_000)), ("g/3", None)]),
+        Step::Rerank(&["g/0", "g/6", "g/gone"]),
+        Step::Compact,
+        change(DURABLE, &[("g/d", None), ("g/e", Some(20))]),
+        Step::Compact,
+        change(CACHE, &[("g/9", Some(10)), ("h", Some(10))]),
+    ]
+}
+
+/// Makes changes, of which no two write the same.
+fn changes() -> impl FnMut(Collection, &[(&'static str, Option<usize>)]) -> Step {
+    let mut seed = 0;
+    move |collection, writes| {
+        seed += 1;
+        Step::Change(Change::new(collection, writes, seed))
+    }
+}
+
+/// Documents that share few pages.
+const SMALL: [&str; 12] = ["g/0", "g/1", "g/2", "g/3", "g/4", "g/5", "g/6", "g/7", "g/8", "g/9", "g/a", "g/b"];
+
 /// What became of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
@@ -180,13 +239,13 @@ enum End {
 }
 
 /// Runs the scenario with one fault, ends it, and checks what is found after. Says whether the fault happened.
-fn run(at: u64, fault: Fault, end: End, loss: Option<Loss>) -> bool {
+fn run(scenario: &[Step], at: u64, fault: Fault, end: End, loss: Option<Loss>) -> bool {
     let context = || format!("{fault:?} at operation {at}, ended {end:?} with {loss:?}");
     let mut machine = Machine::new();
     machine.disk.arm(at, fault);
     let mut fates: Vec<(Change, Fate)> = Vec::new();
     let mut is_open = machine.open();
-    for step in scenario() {
+    for step in scenario.iter().cloned() {
         let stop = machine.disk.fired() && (fault == Fault::Kill || end == End::AtTheFault);
         if stop {
             break;
@@ -203,6 +262,9 @@ fn run(at: u64, fault: Fault, end: End, loss: Option<Loss>) -> bool {
             Step::Reopen => {
                 machine.documents = None;
                 is_open = machine.open();
+            }
+            Step::Rerank(_) | Step::Compact => {
+                machine.rearrange(&step, context);
             }
             Step::Change(change) => {
                 if machine.change(&change) {
@@ -282,37 +344,43 @@ pub(super) fn alone() -> MutexGuard<'static, ()> {
 /// Tries a fault at every operation, with every end.
 fn sweep(fault: Fault, ends: &[End], losses: &[Option<Loss>]) {
     let _alone = alone();
-    let (operations, mut tried, mut happened) = (operations(), 0, 0);
-    for at in 1.. {
-        if !run(at, fault, ends[0], losses[0]) {
-            if at > operations {
-                break;
+    let (mut tried, mut happened) = (0, 0);
+    for scenario in [plain(), filed()] {
+        let operations = operations(&scenario);
+        for at in 1.. {
+            if !run(&scenario, at, fault, ends[0], losses[0]) {
+                if at > operations {
+                    break;
+                }
+                continue;
             }
-            continue;
+            for (end, loss) in ends.iter().flat_map(|end| losses.iter().map(move |loss| (end, loss))).skip(1) {
+                run(&scenario, at, fault, *end, *loss);
+            }
+            happened += 1;
+            tried += ends.len() * losses.len();
         }
-        for (end, loss) in ends.iter().flat_map(|end| losses.iter().map(move |loss| (end, loss))).skip(1) {
-            run(at, fault, *end, *loss);
-        }
-        happened += 1;
-        tried += ends.len() * losses.len();
     }
     println!("SQLite, {fault:?}: {happened} fault points, {tried} runs, nothing answered was lost");
     assert!(happened > 20);
 }
 
-/// How many operations the scenario takes without a fault.
-fn operations() -> u64 {
+/// How many operations a scenario takes without a fault.
+fn operations(scenario: &[Step]) -> u64 {
     let mut machine = Machine::new();
     assert!(machine.open());
-    for step in scenario() {
+    let mut freed = 0;
+    for step in scenario {
         match step {
-            Step::Change(change) => assert!(machine.change(&change)),
+            Step::Change(change) => assert!(machine.change(change)),
             Step::Reopen => {
                 machine.documents = None;
                 assert!(machine.open());
             }
+            Step::Rerank(_) | Step::Compact => freed += machine.rearrange(step, String::new),
         }
     }
+    assert!(freed > 0 || !scenario.iter().any(|step| matches!(step, Step::Compact)), "room is given back");
     machine.disk.operations()
 }
 

@@ -11,10 +11,10 @@ use std::{
     thread,
 };
 
-use bulla_backend::{Documents, ErrorKind, Expected, Revision, Write, testing::Random};
+use bulla_backend::{Documents, ErrorKind, Expected, Filing, Rerank, Revision, Usage, Write, testing::Random};
 use pollster::block_on;
 
-use super::{DURABLE, key, open, put, value};
+use super::{CACHE, DURABLE, key, open, put, value};
 
 const ROLE: &str = "BULLA_TEST_ROLE";
 const DATABASE: &str = "BULLA_TEST_DATABASE";
@@ -62,6 +62,7 @@ fn child() {
                 }
             }
         }
+        "file" => file_for_ever(&open(&database).unwrap(), number),
         "write" => write_for_ever(&open(&database).unwrap(), number),
         other => panic!("there is no role {other}"),
     }
@@ -181,6 +182,61 @@ fn nothing_that_was_answered_is_lost_by_kills() {
         }
     }
     println!("15 kills, {} commits answered before, none lost", answered.values().map(|last| last + 1).sum::<u64>());
+}
+
+/// Files documents in one group, changes their ranks, deletes some, and compacts; says so for each round.
+fn file_for_ever(documents: &dyn Documents, seed: u64) {
+    let mut random = Random::new(seed);
+    for number in 0.. {
+        let name = key(format!("g/{}", random.below(300)));
+        let limit = Usage { documents: ROOM, bytes: u64::MAX };
+        let filing = Filing { group_len: 2, rank: Some(random.below(1_000)), limit: Some(limit), ..Filing::default() };
+        let put = Write::PutFiled {
+            collection: CACHE,
+            key: name.clone(),
+            value: random.bytes(1_000),
+            expected: Expected::Any,
+            filing,
+        };
+        match block_on(documents.commit(&[put])) {
+            Ok(_) => block_on(documents.rerank(CACHE, &[(name, Rerank::Add(100))])).unwrap(),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
+                for lowest in block_on(documents.lowest(CACHE, b"g/", 5)).unwrap() {
+                    block_on(documents.delete(CACHE, &lowest.key, Expected::Any)).unwrap();
+                }
+            }
+        }
+        if number % 50 == 0 {
+            block_on(documents.compact()).unwrap();
+        }
+        say(&number.to_string());
+    }
+}
+
+/// How many documents the group has room for.
+const ROOM: u64 = 100;
+
+#[test]
+fn totals_hold_against_kills_of_several_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("entries.db");
+    let documents = open(&path).unwrap();
+    let mut random = Random::new(2);
+    for round in 0..5 {
+        let mut children: Vec<_> = (0..3).map(|number| start("file", &path, round * 3 + number)).collect();
+        let last = 150 + random.below(100);
+        said(&mut children[0]).find(|number| number.parse() == Ok(last)).unwrap();
+        // The others may be anywhere in the middle.
+        for child in &mut children {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert_eq!(documents.check().unwrap(), [""; 0], "the total is what is there");
+        let usage = block_on(documents.usage(CACHE, b"g/")).unwrap();
+        assert!((1..=ROOM).contains(&usage.documents), "{usage:?}");
+        assert_eq!(block_on(documents.lowest(CACHE, b"g/", 1_000)).unwrap().len() as u64, usage.documents);
+    }
 }
 
 #[test]
