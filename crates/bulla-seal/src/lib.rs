@@ -13,7 +13,8 @@
 //! | a file, and a range of it to read | [`RangeReader`] |
 //! | chunks, and I/O of your own | [`StreamSealer`], [`ChunkOpener`] |
 //! | a place that takes text only | [`text`] |
-//! | a value that is to be recognised, not hidden | [`MacKey`] |
+//! | a value that is to be recognised, not hidden | [`MacKey`]; by keys of others, [`MacVerifier`] |
+//! | what another application wrote with Fernet | [`FernetKey`], which only opens |
 //! | a value that others are to verify | [`SigningKey`] (Ed25519), [`EcdsaKey`] (P-256), [`MlDsaKey`] (ML-DSA-65) |
 //!
 //! # Examples
@@ -39,6 +40,7 @@ mod chunk;
 mod context;
 mod ecdsa;
 mod error;
+mod fernet;
 mod header;
 mod key;
 #[allow(unsafe_code)]
@@ -64,12 +66,13 @@ pub use chunk::{ChunkOpener, Layout};
 pub use context::{Context, ContextBuilder, MAX_CONTEXT_LEN, ProjectId};
 pub use ecdsa::{ECDSA_PUBLIC_LEN, ECDSA_SIGNATURE_LEN, EcdsaKey, EcdsaPublicKey};
 pub use error::{OpenError, SealError};
+pub use fernet::{FernetError, FernetKey, FernetMessage, MAX_FERNET_LEN};
 pub use header::{HEADER_LEN, Header};
 pub use key::{KeyVersionId, MAX_MATERIAL_LEN, MIN_MATERIAL_LEN, SealKey};
-pub use mac::{MAC_LEN, MacKey};
+pub use mac::{MAC_LEN, MacKey, MacStream, MacVerifier};
 pub use ml_dsa::{ML_DSA_PUBLIC_LEN, ML_DSA_SIGNATURE_LEN, MlDsaKey, MlDsaPublicKey};
 pub use params::{ChunkSize, MAX_MESSAGE_LEN, Params, Suite, TAG_LEN};
-pub use primitive::{constant_time_eq, derive, sha256};
+pub use primitive::{Sha256, constant_time_eq, derive, sha256};
 pub use random::fill_random;
 pub use range::RangeReader;
 pub use reader::{OpenReader, SealedStream};

