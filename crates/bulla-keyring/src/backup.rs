@@ -1,7 +1,7 @@
 //! Backup of a project's trust database, and its restoring: machines, log and keys (`spec/backup.md`).
 //!
 //! A backup is one file, sealed to every machine that was in force when it was made, so that any one of them can restore it, and signed by
-//! the machine that made it. The entries of the store are not part of it.
+//! the machine that made it. It may hold the documents and blobs of a store too, which this crate carries and does not look into.
 
 mod content_key;
 mod error;
@@ -24,8 +24,9 @@ use crate::format::RecordHash;
 
 pub use error::BackupError;
 pub use format::{BackupHeader, BackupItem, MAX_BACKUP_HEADER_LEN, MAX_BACKUP_ITEM_LEN};
-pub use read::Backup;
+pub use read::{Backup, BackupContents};
 pub use restore::{RestoreProgress, Restored};
+pub use write::BackupWriter;
 
 /// Names a backup: the digest of all that it says. Written as 64 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,12 +62,42 @@ pub struct BackupInfo {
     pub head: RecordHash,
     /// The machines that can restore it.
     pub machines: Vec<Fingerprint>,
-    /// How many documents it holds, the records included.
+    /// How many documents of the trust database it holds, the records included.
     pub documents: u64,
+    /// What it holds of a store; `None` for a backup of the trust database alone.
+    pub store: Option<StoreCounts>,
+}
+
+/// What a backup holds of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct StoreCounts {
+    /// How many entries.
+    pub entries: u64,
+    /// How many blobs.
+    pub blobs: u64,
+    /// The bytes of all documents and blobs of the store, as they are stored.
+    pub bytes: u64,
+}
+
+impl StoreCounts {
+    fn add(&mut self, item: &BackupItem) {
+        match item {
+            BackupItem::Document { collection, value, .. } => {
+                self.entries += u64::from(collection.name() == "entries");
+                self.bytes += value.len() as u64;
+            }
+            BackupItem::BlobEnd { len, .. } => {
+                self.blobs += 1;
+                self.bytes += len;
+            }
+            BackupItem::BlobPiece { .. } | BackupItem::End(_) => {}
+        }
+    }
 }
 
 impl BackupInfo {
-    fn new(header: &BackupHeader, id: BackupId, documents: u64) -> Self {
+    fn new(header: &BackupHeader, id: BackupId, documents: u64, store: StoreCounts) -> Self {
         Self {
             id,
             project: header.project,
@@ -76,6 +107,7 @@ impl BackupInfo {
             head: header.head,
             machines: header.recipients.iter().map(|recipient| recipient.machine).collect(),
             documents,
+            store: header.with_entries.then_some(store),
         }
     }
 }

@@ -49,6 +49,14 @@ impl<'b> Reader<'b> {
         self.bytes()?.try_into().map_err(|_| Malformed)
     }
 
+    /// Reads text, or leaves what is not text where it is.
+    pub(crate) fn peek_text(&mut self) -> Result<&'b str, Malformed> {
+        match self.0.datatype()? {
+            minicbor::data::Type::String => self.text(),
+            _ => Err(Malformed),
+        }
+    }
+
     pub(crate) fn text(&mut self) -> Result<&'b str, Malformed> {
         Ok(self.0.str()?)
     }

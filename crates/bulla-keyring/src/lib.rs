@@ -26,7 +26,7 @@
 //! | streams, or sealing of your own | [`Keyring::current`] to seal, [`Keyring::version`] to open |
 //! | keys from the environment, a file, a command or a closure | [`mod@source`] |
 //! | to know which of their values seals and opens, and to react to a change | [`mod@flows`] |
-//! | a copy of it all, for a bad day | [`Keyring::back_up`], [`Backup::read`], [`Backup::restore`] |
+//! | a copy of it all, for a bad day | [`Keyring::back_up`], or with a store [`Keyring::begin_backup`]; [`Backup::read`], [`Backup::restore`] |
 //! | to read what is stored without a secret | [`mod@format`] |
 //!
 //! # Examples
@@ -91,8 +91,8 @@ mod wrapping;
 
 pub use algorithm::{Algorithm, ParseAlgorithmError, UseCase};
 pub use backup::{
-    Backup, BackupError, BackupHeader, BackupId, BackupInfo, BackupItem, MAX_BACKUP_HEADER_LEN, MAX_BACKUP_ITEM_LEN,
-    RestoreProgress, Restored,
+    Backup, BackupContents, BackupError, BackupHeader, BackupId, BackupInfo, BackupItem, BackupWriter,
+    MAX_BACKUP_HEADER_LEN, MAX_BACKUP_ITEM_LEN, RestoreProgress, Restored, StoreCounts,
 };
 pub use error::{KeyringError, Result};
 pub use fingerprint::{ENCRYPTION_KEY_LEN, Fingerprint, ParseFingerprintError, PublicIdentity};

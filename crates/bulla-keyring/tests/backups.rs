@@ -450,3 +450,21 @@ fn a_machine_that_is_let_in_meanwhile_is_in_the_backup_or_not_at_all() {
     assert_eq!(there.all(WRAPS).len(), info.machines.len());
     scene.opens_everything(&there.open(scene.project()).unwrap());
 }
+
+#[test]
+fn a_log_that_grows_while_a_store_is_copied_is_in_the_backup() {
+    let scene = Scene::new();
+    let writing = pollster::block_on(scene.keyring.begin_backup(Vec::new())).unwrap();
+    let before = scene.keyring.pin();
+    let late = scene.let_in("web-1", Capability::Use);
+    scene.add_keys(2);
+    let (file, info) = pollster::block_on(writing.finish(&scene.keyring)).unwrap();
+    assert_eq!((info.log_length, info.machines.len()), (before.length() + 1, 1));
+    let backup = scene.read(&file).unwrap();
+    assert_eq!(backup.info(), &info);
+    let documents = MemoryDocuments::new();
+    pollster::block_on(backup.restore(&documents, |_| {})).unwrap();
+    scene.holds_everything(documents, &scene.setting.identity);
+    // It is sealed to those who were in when it was begun.
+    assert_eq!(scene.read_as(&late, &file).unwrap_err().code(), "not_for_machine");
+}

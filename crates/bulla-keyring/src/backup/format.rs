@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use bulla_backend::{Collection, DocumentKey, MAX_DOCUMENT_LEN, MAX_KEY_LEN, Timestamp};
+use bulla_backend::{BlobId, Collection, DocumentKey, Durability, MAX_DOCUMENT_LEN, MAX_KEY_LEN, Timestamp};
 use bulla_seal::{Context, ProjectId, SealError, Signature, sha256};
 
 use super::{BackupError, BackupId};
@@ -16,12 +16,20 @@ pub const MAX_BACKUP_HEADER_LEN: usize = 16 * 1024 * 1024;
 /// Longest item of a backup's body, in bytes: a document of the greatest length, its key, and what frames them.
 pub const MAX_BACKUP_ITEM_LEN: usize = MAX_DOCUMENT_LEN + MAX_KEY_LEN + 64;
 
-/// What a backup is made of, in the order in which it is read and written: what names something comes before what it names.
+/// What the trust database is made of, in the order in which it is read and written: what names something comes before what it names.
 pub(super) const COLLECTIONS: [Collection; 7] = [TRUST_LOG, KEYS, KEY_VERSIONS, KEY_IDS, KEY_USES, KEY_STATES, WRAPS];
+/// What a backup holds of a store, in order; all of it before the trust database, which so has every key that an entry needs.
+pub(super) const STORE_COLLECTIONS: [Collection; 3] = [
+    Collection::new("namespaces", Durability::Durable),
+    Collection::new("entries", Durability::Durable),
+    Collection::new("quarantine", Durability::Durable),
+];
 
 const MAGIC: [u8; 3] = *b"BLB";
-const VERSION: u8 = 1;
-const FORMAT: u64 = 1;
+/// A backup of the trust database alone.
+const TRUST_ONLY: u8 = 1;
+/// A backup with entries.
+const WITH_ENTRIES: u8 = 2;
 
 const BODY_DOMAIN: &str = "bulla/backup/body";
 const HEADER_LABEL: &[u8] = b"bulla/backup/header/v1\0";
@@ -31,13 +39,15 @@ const SIGNATURE_LABEL: &[u8] = b"bulla/backup/signature/v1\0";
 /// What stands before the body of a backup. It says nothing that is authentic before the body has been opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackupHeader {
+    /// Whether the body holds entries beside the trust database.
+    pub with_entries: bool,
     /// The project.
     pub project: ProjectId,
     /// Who made the backup.
     pub author: Fingerprint,
     /// When its author says it was made.
     pub time: Timestamp,
-    /// How many records the trust log had.
+    /// How many records the trust log had when the backup was begun. Where it takes entries along, which takes time, the log in it may have more.
     pub log_length: u64,
     /// The last of them.
     pub head: RecordHash,
@@ -65,11 +75,12 @@ impl BackupHeader {
         if read < MAGIC.len() || start[..3] != MAGIC {
             return Err(BackupError::NotABackup);
         }
-        if read == start.len() && start[3] != VERSION {
+        if read == start.len() && !matches!(start[3], TRUST_ONLY | WITH_ENTRIES) {
             return Err(BackupError::Newer);
         }
         let encoded = read_framed(source, MAX_BACKUP_HEADER_LEN)?.ok_or(CUT_OFF)?;
-        Self::decode(&encoded).ok_or(BackupError::Damaged("its header is not well-formed"))
+        let header = Self::decode(&encoded).filter(|header| header.version() == start[3]);
+        header.ok_or(BackupError::Damaged("its header is not well-formed"))
     }
 
     /// Reads the encoded header, or returns `None` if it is not exactly as the format says.
@@ -85,7 +96,7 @@ impl BackupHeader {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         cbor::encode(|e| {
-            e.array(7)?.u64(FORMAT)?.bytes(&self.project.0)?.bytes(&self.author.0)?.u64(self.time.0)?;
+            e.array(7)?.u8(self.version())?.bytes(&self.project.0)?.bytes(&self.author.0)?.u64(self.time.0)?;
             e.u64(self.log_length)?.bytes(&self.head.0)?.array(self.recipients.len() as u64)?;
             for recipient in &self.recipients {
                 e.array(2)?.bytes(&recipient.machine.0)?.bytes(recipient.wrapped.as_slice())?;
@@ -100,7 +111,7 @@ impl BackupHeader {
         if encoded.len() > MAX_BACKUP_HEADER_LEN {
             return Err(SealError::MessageLength);
         }
-        Ok([&MAGIC[..], &[VERSION], &framed(&encoded)].concat())
+        Ok([&MAGIC[..], &[self.version()], &framed(&encoded)].concat())
     }
 
     /// Returns the digest by which the body names its header.
@@ -116,9 +127,11 @@ impl BackupHeader {
     fn parse(encoded: &[u8]) -> Result<Self, Malformed> {
         let mut r = Reader::new(encoded);
         r.array(7)?;
-        if r.uint()? != FORMAT {
-            return Err(Malformed);
-        }
+        let with_entries = match u8::try_from(r.uint()?) {
+            Ok(TRUST_ONLY) => false,
+            Ok(WITH_ENTRIES) => true,
+            _ => return Err(Malformed),
+        };
         let (project, author, time) = (ProjectId(r.fixed()?), Fingerprint(r.fixed()?), Timestamp(r.uint()?));
         let (log_length, head) = (r.uint()?, RecordHash(r.fixed()?));
         let mut recipients: Vec<Recipient> = Vec::new();
@@ -131,7 +144,11 @@ impl BackupHeader {
             }
             recipients.push(recipient);
         }
-        Ok(Self { project, author, time, log_length, head, recipients })
+        Ok(Self { with_entries, project, author, time, log_length, head, recipients })
+    }
+
+    fn version(&self) -> u8 {
+        if self.with_entries { WITH_ENTRIES } else { TRUST_ONLY }
     }
 }
 
@@ -147,6 +164,22 @@ pub enum BackupItem {
         key: DocumentKey,
         /// Its bytes.
         value: Vec<u8>,
+    },
+    /// A piece of a blob. Those of one blob follow each other, and then comes its end; a blob that has none was given up.
+    BlobPiece {
+        /// Which blob.
+        id: BlobId,
+        /// Where in it the piece lies.
+        offset: u64,
+        /// Its bytes, at least one.
+        bytes: Vec<u8>,
+    },
+    /// The end of a blob.
+    BlobEnd {
+        /// Which blob.
+        id: BlobId,
+        /// How long it is, in bytes.
+        len: u64,
     },
     /// The end: the author's signature over all that came before.
     End(Signature),
@@ -169,19 +202,30 @@ impl BackupItem {
             Self::Document { collection, key, value } => {
                 e.array(3)?.str(collection.name())?.bytes(key.as_bytes())?.bytes(value).map(drop)
             }
+            Self::BlobPiece { id, offset, bytes } => e.array(3)?.bytes(&id.0)?.u64(*offset)?.bytes(bytes).map(drop),
+            Self::BlobEnd { id, len } => e.array(2)?.bytes(&id.0)?.u64(*len).map(drop),
             Self::End(signature) => e.array(1)?.bytes(&signature.0).map(drop),
         })
     }
 
     fn parse(encoded: &[u8]) -> Result<Self, Malformed> {
         let mut r = Reader::new(encoded);
-        if r.array_len()? == 1 {
-            return Ok(Self::End(Signature(r.fixed()?)));
+        match r.array_len()? {
+            1 => return Ok(Self::End(Signature(r.fixed()?))),
+            2 => return Ok(Self::BlobEnd { id: BlobId(r.fixed()?), len: r.uint()? }),
+            3 => {}
+            _ => return Err(Malformed),
         }
-        let mut r = Reader::new(encoded);
-        r.array(3)?;
-        let name = r.text()?;
-        let collection = COLLECTIONS.into_iter().find(|known| known.name() == name).ok_or(Malformed)?;
+        // The first of three is text in a document, and bytes in a piece.
+        let Ok(name) = r.peek_text() else {
+            let (id, offset, bytes) = (BlobId(r.fixed()?), r.uint()?, r.bytes()?);
+            return match bytes.len() {
+                1..=MAX_DOCUMENT_LEN => Ok(Self::BlobPiece { id, offset, bytes: bytes.to_vec() }),
+                _ => Err(Malformed),
+            };
+        };
+        let known = STORE_COLLECTIONS.into_iter().chain(COLLECTIONS).find(|known| known.name() == name);
+        let collection = known.ok_or(Malformed)?;
         let key = DocumentKey::new(r.bytes()?).map_err(|_| Malformed)?;
         let value = r.bytes()?;
         if value.len() > MAX_DOCUMENT_LEN {
@@ -190,6 +234,58 @@ impl BackupItem {
         Ok(Self::Document { collection, key, value: value.to_vec() })
     }
 }
+
+/// Holds the items of a body against the order in which they must come.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    last: Option<(usize, DocumentKey)>,
+    /// A blob that was begun, and how much of it there was.
+    blob: Option<(BlobId, u64)>,
+}
+
+impl Order {
+    /// Refuses an item that is not in its place.
+    pub(super) fn check(&mut self, item: &BackupItem, with_entries: bool) -> Result<(), BackupError> {
+        let of_store = |collection| STORE_COLLECTIONS.iter().position(|known| *known == collection);
+        match item {
+            BackupItem::Document { collection, key, .. } => {
+                let place = match of_store(*collection) {
+                    Some(place) if with_entries => place,
+                    Some(_) => return Err(BackupError::Damaged("it has entries, and says that it has none")),
+                    None => {
+                        STORE_COLLECTIONS.len()
+                            + COLLECTIONS.iter().position(|known| known == collection).unwrap_or_default()
+                    }
+                };
+                if self.last.as_ref().is_some_and(|(before, last)| (*before, last) >= (place, key)) {
+                    return Err(BackupError::Damaged("its documents are not in order"));
+                }
+                (self.last, self.blob) = (Some((place, key.clone())), None);
+            }
+            BackupItem::BlobPiece { .. } | BackupItem::BlobEnd { .. }
+                if !with_entries || self.last.as_ref().is_some_and(|(place, _)| *place >= STORE_COLLECTIONS.len()) =>
+            {
+                return Err(BackupError::Damaged("a blob of it is not in its place"));
+            }
+            BackupItem::BlobPiece { id, offset, bytes } => {
+                if *offset > 0 && self.blob != Some((*id, *offset)) {
+                    return Err(PIECES);
+                }
+                self.blob = Some((*id, offset.checked_add(bytes.len() as u64).ok_or(PIECES)?));
+            }
+            BackupItem::BlobEnd { id, len } => {
+                if *len > 0 && self.blob != Some((*id, *len)) {
+                    return Err(PIECES);
+                }
+                self.blob = None;
+            }
+            BackupItem::End(_) => {}
+        }
+        Ok(())
+    }
+}
+
+const PIECES: BackupError = BackupError::Damaged("the pieces of a blob do not fit together");
 
 /// The digest of a header and the items behind it, one after the other.
 #[derive(Debug, Clone, Copy)]

@@ -4,16 +4,16 @@ use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
 
-use bulla_backend::{Clock, DocumentKey, Documents, Expected, MemoryDocuments};
-use bulla_seal::{Params, ProjectId, SealedStream, Signature};
+use bulla_backend::{Clock, DocumentKey, Documents as _, Expected, MemoryDocuments};
+use bulla_seal::{OpenReader, Params, ProjectId, SealedStream, Signature};
 
 use super::content_key::ContentKey;
-use super::format::{COLLECTIONS, Chain, MAX_BACKUP_ITEM_LEN, read_framed};
-use super::{BackupError, BackupHeader, BackupInfo, BackupItem};
-use crate::format::{IdRow, KEY_IDS};
+use super::format::{Chain, MAX_BACKUP_ITEM_LEN, Order, STORE_COLLECTIONS, read_framed};
+use super::{BackupError, BackupHeader, BackupInfo, BackupItem, StoreCounts};
+use crate::format::{IdRow, KEY_IDS, SignedRecord, TRUST_LOG, position_key};
 use crate::{Identity, KeyName, Keyring, KeyringError, VersionInfo};
 
-/// A backup that was read and verified, in memory.
+/// A backup that was read and verified: its trust database in memory, and of a store that it holds, that it is whole.
 ///
 /// # Examples
 /// ```
@@ -40,15 +40,16 @@ use crate::{Identity, KeyName, Keyring, KeyringError, VersionInfo};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Backup {
+    header: BackupHeader,
     info: BackupInfo,
     documents: MemoryDocuments,
-    keyring: Keyring,
+    keyring: Arc<Keyring>,
     damaged: Vec<KeyringError>,
 }
 
 impl Backup {
     /// Reads a backup of a project and verifies it: that it is whole, that a machine of the project made it, its trust log from the project
-    /// id on, and each row of a key or version. It takes as much memory as the file is long.
+    /// id on, and each row of a key or version. It takes as much memory as its trust database has bytes.
     ///
     /// # Errors
     /// [`BackupError`], but none of those of [`Backup::restore`]; those of [`Keyring::open`] for what the backup holds.
@@ -67,7 +68,9 @@ impl Backup {
             return Err(BackupError::OtherProject { pinned: project, found: header.project });
         }
         let documents = MemoryDocuments::new();
-        let (chain, count, signature) = load(source, &header, &identity, &documents).await?;
+        let mut body = Body::open(source, &header, &identity)?;
+        let (signature, count, store) = load(&mut body, &documents).await?;
+        let chain = body.chain;
         let keyring = Keyring::open(Arc::new(documents.clone()), identity, project, clock).await?;
         let (pin, machines) = (keyring.pin(), keyring.machines());
         // Recipients can seal a body of their own, in another's name; only the author can sign it.
@@ -75,12 +78,31 @@ impl Backup {
         if !author.public.signing().verifies(&chain.signed_bytes(), &signature) {
             return Err(BackupError::Author(header.author));
         }
-        if (pin.length(), pin.head()) != (header.log_length, header.head) {
+        // With entries, which take time to copy, the log may have grown since the backup was begun.
+        let is_named = if header.with_entries {
+            has_record(&documents, &header).await?
+        } else {
+            (pin.length(), pin.head()) == (header.log_length, header.head)
+        };
+        if !is_named {
             return Err(BackupError::Damaged("its trust log is not the one that it names"));
         }
         let damaged = damaged_rows(&keyring, &documents).await?;
-        let info = BackupInfo::new(&header, chain.id(), count);
-        Ok(Self { info, documents, keyring, damaged })
+        let mut info = BackupInfo::new(&header, chain.id(), count, store);
+        (info.log_length, info.head) = (pin.length(), pin.head());
+        Ok(Self { header, info, documents, keyring: Arc::new(keyring), damaged })
+    }
+
+    /// Reads what the backup holds of a store, from the same file.
+    ///
+    /// # Errors
+    /// [`BackupError::Damaged`] if it is not the file that was verified; [`BackupError::Io`].
+    pub fn contents<R: Read>(&self, mut source: R) -> Result<BackupContents<R>, BackupError> {
+        if BackupHeader::read(&mut source)? != self.header {
+            return Err(ANOTHER);
+        }
+        let body = Body::open(source, &self.header, self.keyring.identity())?;
+        Ok(BackupContents { body, verified: self.info.id.0, ended: false })
     }
 
     /// Returns what the backup says about itself.
@@ -104,7 +126,7 @@ impl Backup {
 
     /// Returns the keyring as it is in the backup: to look, for what is changed in it is lost.
     #[must_use]
-    pub fn keyring(&self) -> &Keyring {
+    pub fn keyring(&self) -> &Arc<Keyring> {
         &self.keyring
     }
 
@@ -119,50 +141,107 @@ impl fmt::Debug for Backup {
     }
 }
 
-/// Opens the body and takes its documents to memory; returns the digest of all, how many there were, and the author's signature.
-async fn load(
-    source: impl Read,
-    header: &BackupHeader,
-    identity: &Identity,
-    documents: &MemoryDocuments,
-) -> Result<(Chain, u64, Signature), BackupError> {
-    let me = identity.fingerprint();
-    let recipient = header.recipients.iter().find(|recipient| recipient.machine == me);
-    let recipient = recipient.ok_or(BackupError::NotForMachine(me))?;
-    let content = ContentKey::unwrap(recipient, &header.project, identity);
-    let content = content.ok_or(BackupError::Damaged("its key was not wrapped to this machine, or was altered"))?;
-    let stream = SealedStream::new(source)?;
-    if stream.header().params() != Params::default() {
-        return Err(BackupError::Damaged("its body is not sealed as that of a backup"));
-    }
-    let opened = stream.open(&content.seal_key()?, &header.body_context()?);
-    let mut body = opened.map_err(|_| BackupError::Damaged("its header and its body do not belong together"))?;
+const ANOTHER: BackupError = BackupError::Damaged("it is not the one that was verified: it was changed meanwhile");
 
-    let mut chain = Chain::begin(header);
-    let mut count = 0;
-    let mut last: Option<(usize, DocumentKey)> = None;
-    while let Some(encoded) = read_framed(&mut body, MAX_BACKUP_ITEM_LEN)? {
-        let item = BackupItem::decode(&encoded).ok_or(BackupError::Damaged("an item of it is not well-formed"))?;
-        let (collection, key, value) = match item {
-            BackupItem::Document { collection, key, value } => (collection, key, value),
-            BackupItem::End(signature) => {
-                // The end of the body must verify as well.
-                return match read_framed(&mut body, MAX_BACKUP_ITEM_LEN)? {
-                    None => Ok((chain, count, signature)),
-                    Some(_) => Err(BackupError::Damaged("something comes behind its end")),
-                };
+/// What a verified backup holds of a store, read a second time.
+pub struct BackupContents<R: Read> {
+    body: Body<R>,
+    verified: [u8; 32],
+    ended: bool,
+}
+
+impl<R: Read> BackupContents<R> {
+    /// Returns the next document of the store, or the next part of a blob; `None` behind the last.
+    ///
+    /// # Errors
+    /// [`BackupError::Damaged`] if it is not the body that was verified, which may be found out only at its end; [`BackupError::Io`].
+    pub fn next_item(&mut self) -> Result<Option<BackupItem>, BackupError> {
+        while !self.ended {
+            match self.body.next_item()? {
+                BackupItem::End(_) => {
+                    self.ended = true;
+                    if self.body.chain.id().0 != self.verified {
+                        return Err(ANOTHER);
+                    }
+                }
+                BackupItem::Document { collection, .. } if !STORE_COLLECTIONS.contains(&collection) => {}
+                item => return Ok(Some(item)),
             }
-        };
-        let place = COLLECTIONS.iter().position(|known| *known == collection).unwrap_or(COLLECTIONS.len());
-        if last.as_ref().is_some_and(|(before, last)| (*before, last) >= (place, &key)) {
-            return Err(BackupError::Damaged("its documents are not in order"));
         }
-        documents.put(collection, &key, &value, Expected::Absent).await?;
-        last = Some((place, key));
-        chain.add(&encoded);
-        count += 1;
+        Ok(None)
     }
-    Err(BackupError::Damaged("it has no end"))
+}
+
+impl<R: Read> fmt::Debug for BackupContents<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BackupContents").finish_non_exhaustive()
+    }
+}
+
+/// The items of a body, in their order.
+struct Body<R: Read> {
+    reader: OpenReader<R>,
+    chain: Chain,
+    order: Order,
+    with_entries: bool,
+}
+
+impl<R: Read> Body<R> {
+    fn open(source: R, header: &BackupHeader, identity: &Identity) -> Result<Self, BackupError> {
+        let me = identity.fingerprint();
+        let recipient = header.recipients.iter().find(|recipient| recipient.machine == me);
+        let recipient = recipient.ok_or(BackupError::NotForMachine(me))?;
+        let content = ContentKey::unwrap(recipient, &header.project, identity);
+        let content = content.ok_or(BackupError::Damaged("its key was not wrapped to this machine, or was altered"))?;
+        let stream = SealedStream::new(source)?;
+        if stream.header().params() != Params::default() {
+            return Err(BackupError::Damaged("its body is not sealed as that of a backup"));
+        }
+        let opened = stream.open(&content.seal_key()?, &header.body_context()?);
+        let reader = opened.map_err(|_| BackupError::Damaged("its header and its body do not belong together"))?;
+        let (chain, order) = (Chain::begin(header), Order::default());
+        Ok(Self { reader, chain, order, with_entries: header.with_entries })
+    }
+
+    /// Reads an item; behind the end there must be nothing.
+    fn next_item(&mut self) -> Result<BackupItem, BackupError> {
+        let encoded = read_framed(&mut self.reader, MAX_BACKUP_ITEM_LEN)?;
+        let encoded = encoded.ok_or(BackupError::Damaged("it has no end"))?;
+        let item = BackupItem::decode(&encoded).ok_or(BackupError::Damaged("an item of it is not well-formed"))?;
+        self.order.check(&item, self.with_entries)?;
+        if !matches!(item, BackupItem::End(_)) {
+            self.chain.add(&encoded);
+        } else if read_framed(&mut self.reader, MAX_BACKUP_ITEM_LEN)?.is_some() {
+            return Err(BackupError::Damaged("something comes behind its end"));
+        }
+        Ok(item)
+    }
+}
+
+/// Takes the trust database to memory; returns the author's signature, and how much there was.
+async fn load(
+    body: &mut Body<impl Read>,
+    documents: &MemoryDocuments,
+) -> Result<(Signature, u64, StoreCounts), BackupError> {
+    let (mut count, mut store) = (0, StoreCounts::default());
+    loop {
+        match body.next_item()? {
+            BackupItem::End(signature) => return Ok((signature, count, store)),
+            BackupItem::Document { collection, key, value } if !STORE_COLLECTIONS.contains(&collection) => {
+                documents.put(collection, &key, &value, Expected::Absent).await?;
+                count += 1;
+            }
+            item => store.add(&item),
+        }
+    }
+}
+
+/// Says whether the log has the record that the header names, where it says.
+async fn has_record(documents: &MemoryDocuments, header: &BackupHeader) -> Result<bool, BackupError> {
+    let Some(position) = header.log_length.checked_sub(1) else { return Ok(false) };
+    let found = documents.get(TRUST_LOG, &position_key(position)?).await?;
+    let record = found.and_then(|found| SignedRecord::decode(&found.value));
+    Ok(record.is_some_and(|record| record.hash() == header.head))
 }
 
 /// Verifies each row of each key, and finds those that do not open.

@@ -95,6 +95,18 @@ impl Backup {
         Ok(restored)
     }
 
+    /// Begins a restoring, so that no other backup is restored into the same database meanwhile: what comes with the project, as a store does, is
+    /// restored between this and [`Backup::restore`]. Says whether one of this backup was begun before.
+    ///
+    /// # Errors
+    /// As [`Backup::restore`].
+    pub async fn claim(&self, trust: &dyn Documents) -> Result<bool, BackupError> {
+        match Standing::look(self, trust).await? {
+            Standing::Whole(_) => Ok(true),
+            _ => Ok(Work::claim(self, trust).await?.is_none_or(|work| work.resumed)),
+        }
+    }
+
     /// Finds what an interrupted restoring has written. Whatever is not of this backup is refused.
     async fn present(&self, trust: &dyn Documents) -> Result<HashSet<(&'static str, DocumentKey)>, BackupError> {
         let mut present = HashSet::new();
@@ -133,6 +145,44 @@ struct Work<'a> {
     resumed: bool,
 }
 
+/// What there is where a backup is to be restored.
+enum Standing {
+    Free,
+    /// An interrupted restoring of the same backup, and which write of its journal there is.
+    Begun(Revision),
+    /// All of it, and the journal.
+    Whole(Document),
+}
+
+impl Standing {
+    async fn look(backup: &Backup, trust: &dyn Documents) -> Result<Self, BackupError> {
+        // The journal first: it goes after the root has come.
+        let found = trust.get(JOBS, &Journal::key()?).await?;
+        let journal = found.as_ref().map(|found| Journal::decode(&found.value));
+        let ours = matches!(&journal, Some(Some(journal)) if journal.backup == backup.info().id);
+        if let Some(root) = trust.get(TRUST_LOG, &position_key(0)?).await? {
+            return match found {
+                Some(found) if ours && root.value == backup.record(0).await?.value => Ok(Self::Whole(found)),
+                _ => Err(occupied(&root)),
+            };
+        }
+        match (&found, journal) {
+            (None, _) => {
+                for collection in COLLECTIONS {
+                    let query = ListQuery { limit: 1, ..ListQuery::default() };
+                    if !trust.list(collection, &query).await?.documents.is_empty() {
+                        return Err(BackupError::NotEmpty(noun(collection)));
+                    }
+                }
+                Ok(Self::Free)
+            }
+            (Some(found), _) if ours => Ok(Self::Begun(found.revision)),
+            (_, Some(Some(other))) => Err(BackupError::OtherRestore(other.backup.to_string())),
+            _ => Err(BackupError::NotEmpty("the journal of a restoring")),
+        }
+    }
+}
+
 /// Documents that are to be written at once, where the backend can.
 #[derive(Default)]
 struct Step {
@@ -143,38 +193,19 @@ struct Step {
 impl<'a> Work<'a> {
     /// Begins, or takes over, the restoring of a backup; `None` if nothing is left to do.
     async fn claim(backup: &Backup, trust: &'a dyn Documents) -> Result<Option<Self>, BackupError> {
-        // The journal first: it goes after the root has come.
-        let found = trust.get(JOBS, &Journal::key()?).await?;
-        let journal = found.as_ref().map(|found| Journal::decode(&found.value));
-        let ours = matches!(&journal, Some(Some(journal)) if journal.backup == backup.info().id);
-        if let Some(root) = trust.get(TRUST_LOG, &position_key(0)?).await? {
-            return match found {
-                Some(found) if ours && root.value == backup.record(0).await?.value => {
-                    // Only the journal was left.
-                    trust.delete(JOBS, &found.key, Expected::Revision(found.revision)).await?;
-                    Ok(None)
-                }
-                _ => Err(occupied(&root)),
-            };
-        }
-        let expected = match (&found, journal) {
-            (None, _) => {
-                for collection in COLLECTIONS {
-                    let query = ListQuery { limit: 1, ..ListQuery::default() };
-                    if !trust.list(collection, &query).await?.documents.is_empty() {
-                        return Err(BackupError::NotEmpty(noun(collection)));
-                    }
-                }
-                Expected::Absent
+        let expected = match Standing::look(backup, trust).await? {
+            Standing::Free => Expected::Absent,
+            Standing::Begun(revision) => Expected::Revision(revision),
+            Standing::Whole(journal) => {
+                // Only the journal was left.
+                trust.delete(JOBS, &journal.key, Expected::Revision(journal.revision)).await?;
+                return Ok(None);
             }
-            (Some(found), _) if ours => Expected::Revision(found.revision),
-            (_, Some(Some(other))) => return Err(BackupError::OtherRestore(other.backup.to_string())),
-            _ => return Err(BackupError::NotEmpty("the journal of a restoring")),
         };
         let machine = backup.keyring().identity().fingerprint();
         let journal = Journal::begin(backup.info().id, machine, backup.keyring().clock().now())?;
         match trust.put(JOBS, &Journal::key()?, &journal.encode(), expected).await {
-            Ok(revision) => Ok(Some(Self { trust, journal, revision, resumed: found.is_some() })),
+            Ok(revision) => Ok(Some(Self { trust, journal, revision, resumed: expected != Expected::Absent })),
             Err(error) if error.kind() == ErrorKind::Conflict => Err(BackupError::TakenOver),
             Err(error) => Err(error.into()),
         }

@@ -184,6 +184,7 @@ fn a_header_has_room_for_the_largest_project() {
         })
         .collect();
     let mut header = BackupHeader {
+        with_entries: true,
         project: ProjectId([1; 32]),
         author: Fingerprint([2; 32]),
         time: Timestamp(3),

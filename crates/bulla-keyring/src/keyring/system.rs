@@ -94,6 +94,17 @@ impl Keyring {
         prepared(&newest?.0)
     }
 
+    /// Returns the newest version of a system key; `None` if the key was never made, and it is not made now.
+    ///
+    /// # Errors
+    /// As [`Keyring::current`].
+    pub async fn find_system_key(&self, key: &SystemKey) -> Result<Option<SystemVersion>> {
+        match self.newest(&key.0, 1).await {
+            Err(KeyringError::NoKey(_)) => Ok(None),
+            newest => prepared(&newest?.0).map(Some),
+        }
+    }
+
     /// Returns the version of a system key that has an id.
     ///
     /// # Errors
