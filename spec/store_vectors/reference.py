@@ -5,19 +5,26 @@ As that of the sealed value, it exists to be compared with, not to be used.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from seal_vectors import reference as seal
-from seal_vectors.reference import Code, Context, KeyVersion, Refused
+from seal_vectors.reference import Code, Context, KeyVersion, Refused, Suite
 
 ENTRY_DOMAIN = "bulla/store/entry"
 BLOB_DOMAIN = "bulla/store/blob"
+NAME_DOMAIN = b"bulla/store/name"
 INLINE_LIMIT = 65_536
 MEDIA_TYPE_LIMIT = 255
 TAGS_LIMIT = 32
 TAG_LIMIT = 128
 CHUNK_LOG2 = 16
+SUITE_AT = 4
+NAME_LIMIT = 1_024
+TRUE = b"\xf5"
+FALSE = b"\xf4"
 
 
 class BadEntry(Exception):
@@ -52,6 +59,9 @@ class Entry:
     expires: int | None = None
     media_type: str | None = None
     tags: tuple[str, ...] = ()
+    name: bytes | None = None
+    compute_time: int | None = None
+    sensitive: bool = False
     value: bytes | None = None
     blob: Blob | None = None
 
@@ -65,11 +75,17 @@ def encode(entry: Entry) -> bytes:
         fields[4] = seal.cbor(entry.media_type)
     if entry.tags:
         fields[5] = seal.cbor_head(4, len(entry.tags)) + b"".join(map(seal.cbor, entry.tags))
+    if entry.name is not None:
+        fields[6] = seal.cbor(entry.name)
+    if entry.compute_time is not None:
+        fields[7] = seal.cbor(entry.compute_time)
+    if entry.sensitive:
+        fields[8] = TRUE
     if entry.value is not None:
-        fields[6] = seal.cbor(entry.value)
+        fields[22] = seal.cbor(entry.value)
     if entry.blob is not None:
         parts = (entry.blob.id, entry.blob.key, entry.blob.length)
-        fields[7] = seal.cbor_head(4, len(parts)) + b"".join(map(seal.cbor, parts))
+        fields[23] = seal.cbor_head(4, len(parts)) + b"".join(map(seal.cbor, parts))
     return encode_fields(fields)
 
 
@@ -122,7 +138,7 @@ def decode(data: bytes) -> Entry:
     last = 0
     for _ in range(decoder.head(5)):
         key = decoder.head(0)
-        require(last < key <= 7)
+        require(last < key <= 23)
         last = key
         match key:
             case 1 | 2 | 3:
@@ -132,11 +148,18 @@ def decode(data: bytes) -> Entry:
             case 5:
                 found[key] = tuple(decoder.text() for _ in range(decoder.head(4)))
                 require(len(found[key]) > 0)
-            case 6:
+            case 6 | 22:
                 found[key] = decoder.bytes()
             case 7:
+                found[key] = decoder.head(0)
+            case 8:
+                require(decoder.take(1) == TRUE)
+                found[key] = True
+            case 23:
                 require(decoder.head(4) == 3)
                 found[key] = Blob(decoder.bytes(), decoder.bytes(), decoder.head(0))
+            case _:
+                raise BadEntry
     require(decoder.position == len(data) and 1 in found and 2 in found)
     names = {
         1: "version",
@@ -144,8 +167,11 @@ def decode(data: bytes) -> Entry:
         3: "expires",
         4: "media_type",
         5: "tags",
-        6: "value",
-        7: "blob",
+        6: "name",
+        7: "compute_time",
+        8: "sensitive",
+        22: "value",
+        23: "blob",
     }
     entry = Entry(**{names[key]: value for key, value in found.items()})
     check(entry)
@@ -160,6 +186,8 @@ def check(entry: Entry) -> None:
         require(1 <= len(entry.media_type) <= MEDIA_TYPE_LIMIT)
         require(all(" " <= character <= "~" for character in entry.media_type))
         require(entry.media_type.strip(" ") == entry.media_type)
+    if entry.name is not None:
+        require(1 <= len(entry.name) <= NAME_LIMIT)
     tags = [tag.encode() for tag in entry.tags]
     require(len(tags) <= TAGS_LIMIT and all(1 <= len(tag) <= TAG_LIMIT for tag in tags))
     require(all(one < other for one, other in zip(tags, tags[1:])))
@@ -170,9 +198,18 @@ def check(entry: Entry) -> None:
         require(entry.blob.length <= seal.MESSAGE_LIMIT)
 
 
-def document_key(namespace: str, name: bytes) -> bytes:
+def stored_name(index: bytes | None, name: bytes) -> bytes:
+    """What the document's key shows of a name: all of it, or what the index key makes of it."""
+    if index is None:
+        return name
+    ends = [at + 1 for at, byte in enumerate(name[:-1]) if byte == ord("/")] + [len(name)]
+    starts = [NAME_DOMAIN + b"\0" + name[:end] for end in ends]
+    return b"".join(hmac.digest(index, start, hashlib.sha256)[:16] for start in starts)
+
+
+def document_key(namespace: str, stored: bytes) -> bytes:
     """Key of the document of an entry."""
-    return namespace.encode() + b"\0" + name
+    return namespace.encode() + b"\0" + stored
 
 
 def entry_context(project: bytes, namespace: str, name: bytes) -> Context:
@@ -192,10 +229,13 @@ def read(
     name: bytes,
     document: bytes,
     blobs: Mapping[bytes, bytes],
+    index: bytes | None = None,
 ) -> tuple[Entry, bytes]:
-    """Reading, steps 2 to 8: the entry and its value, or the failure of the first step that fails."""
-    context = entry_context(project, namespace, name)
+    """Reading, steps 2 to 8: entry and value, or the failure of the first step that fails."""
+    context = entry_context(project, namespace, stored_name(index, name))
     entry = decode(seal.open_sealed(document, [key], context.encoded))
+    require(entry.name == (None if index is None else name))
+    require(entry.blob is None or document[SUITE_AT] != Suite.AUTHENTICATED)
     if entry.value is not None:
         return entry, entry.value
     if entry.blob.id not in blobs:

@@ -31,6 +31,7 @@ class Vector:
     document: bytes
     blob: tuple[bytes, bytes] | None
     expect: str
+    index: bytes | None = None
 
     @property
     def file_name(self) -> str:
@@ -43,7 +44,7 @@ class Vector:
         blobs = dict([self.blob]) if self.blob else {}
         place = (self.project, self.key, self.namespace, self.entry_name)
         try:
-            return "ok", *reference.read(*place, self.document, blobs)
+            return "ok", *reference.read(*place, self.document, blobs, self.index)
         except Refused as refused:
             return refused.code.value, None, None
         except BadEntry:
@@ -59,9 +60,13 @@ class Vector:
         if entry is not None and reference.encode(entry) != self.message():
             raise AssertionError(f"{self.name}: encoding again gives other bytes")
 
+    def stored_name(self) -> bytes:
+        """What the document's key shows of the name."""
+        return reference.stored_name(self.index, self.entry_name)
+
     def message(self) -> bytes | None:
         """The encoded entry, if the document opens."""
-        context = reference.entry_context(self.project, self.namespace, self.entry_name)
+        context = reference.entry_context(self.project, self.namespace, self.stored_name())
         try:
             return seal.open_sealed(self.document, [self.key], context.encoded)
         except Refused:
@@ -76,7 +81,8 @@ class Vector:
             "key_version": self.key.id.hex(),
             "namespace": self.namespace,
             "name": self.entry_name.hex(),
-            "document_key": reference.document_key(self.namespace, self.entry_name).hex(),
+            **({"index": self.index.hex()} if self.index else {}),
+            "document_key": reference.document_key(self.namespace, self.stored_name()).hex(),
             "document": json_bytes(self.document),
         }
         message = self.message()
@@ -94,6 +100,12 @@ class Vector:
             if entry.media_type is not None:
                 members["media_type"] = entry.media_type
             members["tags"] = list(entry.tags)
+            if entry.name is not None:
+                members["true_name"] = entry.name.hex()
+            if entry.compute_time is not None:
+                members["compute_time"] = entry.compute_time
+            if entry.sensitive:
+                members["sensitive"] = True
             members["value"] = json_bytes(value)
         members["expect"] = self.expect
         return json.dumps(members, indent=2) + "\n"
@@ -110,6 +122,8 @@ class Scene:
     suite: Suite = Suite.AES256_GCM
     length: int = 20
     blob_log2: int = 12
+    blob_suite: Suite = Suite.AES256_GCM
+    is_blinded: bool = False
 
     @cached_property
     def project(self) -> bytes:
@@ -120,6 +134,11 @@ class Scene:
     def key(self) -> KeyVersion:
         """The version of the namespace's key."""
         return KeyVersion(derived("key version", self.name, 8), derived("material", self.name, 32))
+
+    @cached_property
+    def index(self) -> bytes | None:
+        """The material of the index key, where names are blinded."""
+        return derived("index", self.name, 32) if self.is_blinded else None
 
     @cached_property
     def value(self) -> bytes:
@@ -149,12 +168,14 @@ class Scene:
         context = reference.blob_context(
             self.project, namespace or self.namespace, self.blob_ref.id
         )
-        header = Header(self.suite, self.blob_log2, key.id, derived("blob salt", self.name, 24))
+        salt = derived("blob salt", self.name, 24)
+        header = Header(self.blob_suite, self.blob_log2, key.id, salt)
         return seal.seal(key, context.encoded, header, self.value if value is None else value)
 
     def document(self, message: bytes, domain: str = reference.ENTRY_DOMAIN) -> bytes:
         """What somebody who holds the namespace's key makes of an encoded entry."""
-        context = reference.entry_context(self.project, self.namespace, self.entry_name)
+        stored = reference.stored_name(self.index, self.entry_name)
+        context = reference.entry_context(self.project, self.namespace, stored)
         header = Header(
             self.suite, reference.CHUNK_LOG2, self.key.id, derived("salt", self.name, 24)
         )
@@ -180,13 +201,22 @@ class Scene:
             document,
             lies,
             expect,
+            self.index,
         )
         return replace(vector, **elsewhere)
 
 
 def good() -> Iterator[Vector]:
     """Entries of every form."""
-    everything = Entry(7, CREATED, CREATED + 60_000, "text/plain; charset=utf-8", ("eu", "größe"))
+    everything = Entry(
+        7,
+        CREATED,
+        CREATED + 60_000,
+        "text/plain; charset=utf-8",
+        ("eu", "größe"),
+        compute_time=2_500,
+        sensitive=True,
+    )
     last = 2**64 - 1
     tags = tuple(f"{n:0128}" for n in range(32))
     for name, comment, entry in (
@@ -319,7 +349,7 @@ def altered() -> Iterator[Vector]:
 
 
 BASE = {1: b"\x01", 2: b"\x02"}
-EMPTY = {**BASE, 6: b"\x40"}
+EMPTY = {**BASE, 22: b"\x40"}
 
 
 def with_field(key: int, value: bytes) -> bytes:
@@ -344,7 +374,7 @@ def blob_of(*parts: bytes | int) -> bytes:
 
 def with_blob(*parts: bytes | int) -> bytes:
     """An entry with a blob, allowed or not."""
-    return reference.encode_fields({**BASE, 7: blob_of(*parts)})
+    return reference.encode_fields({**BASE, 23: blob_of(*parts)})
 
 
 def no_entries() -> Iterator[Vector]:
@@ -356,26 +386,27 @@ def no_entries() -> Iterator[Vector]:
         ("not_cbor", "A message that is not CBOR.", b"\xff\xff"),
         ("array", "An array.", b"\x83\x01\x02\x03"),
         ("empty_map", "An empty map.", b"\xa0"),
-        ("no_version", "No version.", encode({2: b"\x02", 6: b"\x40"})),
-        ("no_created", "No time of creation.", encode({1: b"\x01", 6: b"\x40"})),
+        ("no_version", "No version.", encode({2: b"\x02", 22: b"\x40"})),
+        ("no_created", "No time of creation.", encode({1: b"\x01", 22: b"\x40"})),
         ("no_value", "Neither value nor blob.", encode(BASE)),
-        ("value_and_blob", "Value and blob.", with_field(7, blob_of(*id_and_key, 1))),
+        ("value_and_blob", "Value and blob.", with_field(23, blob_of(*id_and_key, 1))),
         ("version_0", "Version 0.", with_field(1, b"\x00")),
         ("version_negative", "A negative version.", with_field(1, b"\x20")),
         ("version_text", "A version that is text.", with_field(1, b"\x611")),
         ("field_0", "A field 0.", with_field(0, b"\x01")),
-        ("field_8", "An unknown field.", with_field(8, b"\x01")),
-        ("order", "Fields in another order.", encode({2: b"\x02", 1: b"\x01", 6: b"\x40"})),
-        ("value_first", "The value not at the end.", encode({1: b"\x01", 6: b"\x40", 2: b"\x02"})),
-        ("field_twice", "A field twice.", b"\xa4\x01\x01\x01\x01\x02\x02\x06\x40"),
+        ("field_9", "An unknown field.", with_field(9, b"\x01")),
+        ("field_24", "An unknown field behind the value.", with_field(24, b"\x01")),
+        ("order", "Fields in another order.", encode({2: b"\x02", 1: b"\x01", 22: b"\x40"})),
+        ("value_first", "The value not at the end.", encode({1: b"\x01", 22: b"\x40", 2: b"\x02"})),
+        ("field_twice", "A field twice.", b"\xa4\x01\x01\x01\x01\x02\x02\x16\x40"),
         ("trailing", "A byte behind the entry.", encode(EMPTY) + b"\0"),
         ("cut", "An entry cut short.", encode(EMPTY)[:-1]),
-        ("long_map", "A map head longer than need be.", b"\xb8\x03\x01\x01\x02\x02\x06\x40"),
+        ("long_map", "A map head longer than need be.", b"\xb8\x03\x01\x01\x02\x02\x16\x40"),
         ("long_number", "A number longer than need be.", with_field(1, b"\x18\x01")),
-        ("long_string", "A string head longer than need be.", with_field(6, b"\x58\x01x")),
-        ("indefinite_map", "A map of indefinite length.", b"\xbf\x01\x01\x02\x02\x06\x40\xff"),
-        ("indefinite_value", "A value in pieces.", with_field(6, b"\x5f\x41x\xff")),
-        ("value_text", "A value that is text.", with_field(6, b"\x61x")),
+        ("long_string", "A string head longer than need be.", with_field(22, b"\x58\x01x")),
+        ("indefinite_map", "A map of indefinite length.", b"\xbf\x01\x01\x02\x02\x16\x40\xff"),
+        ("indefinite_value", "A value in pieces.", with_field(22, b"\x5f\x41x\xff")),
+        ("value_text", "A value that is text.", with_field(22, b"\x61x")),
         ("media_type_empty", "An empty media type.", with_media_type("")),
         ("media_type_space", "A space at its end.", with_media_type("text/plain ")),
         ("media_type_control", "A line break in it.", with_media_type("text/plain\r\nx: y")),
@@ -388,6 +419,13 @@ def no_entries() -> Iterator[Vector]:
         ("tag_empty", "An empty tag.", with_tags("")),
         ("tag_too_long", "A tag too long.", with_tags("t" * 129)),
         ("tag_not_utf8", "A tag that is not UTF-8.", with_field(5, b"\x81\x61\xff")),
+        ("name_empty", "An empty name.", with_field(6, b"\x40")),
+        ("name_too_long", "A name too long.", with_field(6, seal.cbor(bytes(1_025)))),
+        ("name_text", "A name that is text.", with_field(6, b"\x61x")),
+        ("compute_time_text", "A compute time that is text.", with_field(7, b"\x611")),
+        ("sensitive_false", "Sensitive: false, which is left out.", with_field(8, b"\xf4")),
+        ("sensitive_number", "Sensitive: 1.", with_field(8, b"\x01")),
+        ("name_only", "A name, and no value.", encode({**BASE, 6: b"\x41x"})),
         ("blob_short_id", "A blob id of 31 bytes.", with_blob(bytes(31), bytes(32), 1)),
         ("blob_long_key", "A blob key of 33 bytes.", with_blob(bytes(32), bytes(33), 1)),
         ("blob_too_long", "More than there can be.", with_blob(*id_and_key, 2**48 + 1)),
@@ -453,4 +491,88 @@ def blobs() -> Iterator[Vector]:
         )
 
 
-FAMILIES = (good, misplaced, altered, no_entries, blobs)
+def blinded() -> Iterator[Vector]:
+    """Entries whose names the storage does not show."""
+
+    def scene_of(name: str, entry_name: bytes, **fields: object) -> tuple[Scene, Entry]:
+        scene = Scene(f"blinded_{name}", entry_name=entry_name, is_blinded=True, **fields)
+        return scene, replace(scene.small, name=entry_name)
+
+    for name, comment, entry_name in (
+        ("plain", "A name of one segment.", b"1234"),
+        ("segments", "A name of three segments.", b"eu/orders/1234"),
+        ("slash_last", "A name that ends with a slash.", b"eu/"),
+        ("slash_only", "A slash, and nothing else.", b"/"),
+        ("slashes", "Segments of a slash alone.", b"a//b///"),
+        ("most_segments", "As many segments as there may be.", b"/" * 64),
+        ("longest", "As long a name as there may be.", b"\xff" * 1_024),
+    ):
+        scene, entry = scene_of(name, entry_name)
+        yield scene.vector(comment, scene.document(reference.encode(entry)))
+    scene, entry = scene_of("blob", b"a/b", length=9_000)
+    document = scene.document(reference.encode(replace(scene.large, name=b"a/b")))
+    yield scene.vector("With a blob.", document, blob=scene.sealed_blob())
+
+    scene, entry = scene_of("nameless", b"1234")
+    document = scene.document(reference.encode(scene.small))
+    yield scene.vector("An entry that does not bear its name.", document, "bad_entry")
+    scene, entry = scene_of("misnamed", b"1234")
+    document = scene.document(reference.encode(replace(entry, name=b"1235")))
+    yield scene.vector("An entry that bears another name.", document, "bad_entry")
+    scene, entry = scene_of("moved", b"1234")
+    document = scene.document(reference.encode(entry))
+    yield scene.vector("Moved to another name.", document, "cannot_open", entry_name=b"1235")
+    scene, entry = scene_of("other_index", b"1234")
+    document = scene.document(reference.encode(entry))
+    other = derived("index", "another", 32)
+    yield scene.vector("Read with another index key.", document, "cannot_open", index=other)
+    scene, entry = scene_of("shown", b"1234")
+    document = scene.document(reference.encode(entry))
+    yield scene.vector("Read as if names were shown.", document, "cannot_open", index=None)
+    scene = Scene("named_but_shown")
+    document = scene.document(reference.encode(replace(scene.small, name=b"1234")))
+    yield scene.vector("An entry bears its name where names are shown.", document, "bad_entry")
+
+
+def authenticated() -> Iterator[Vector]:
+    """Entries of suite 3: authenticated, and not encrypted."""
+    suite = Suite.AUTHENTICATED
+    scene = Scene("authenticated", suite=suite)
+    yield scene.vector("A value in the clear.", scene.document(reference.encode(scene.small)))
+    scene = Scene("authenticated_empty", suite=suite, length=0)
+    yield scene.vector("An empty one.", scene.document(reference.encode(scene.small)))
+    scene = Scene("authenticated_blob", length=9_000, blob_suite=suite)
+    yield scene.vector(
+        "A blob in the clear, and its entry encrypted.",
+        scene.document(reference.encode(scene.large)),
+        blob=scene.sealed_blob(),
+    )
+    scene = Scene("authenticated_exposed", suite=suite, length=9_000, blob_suite=suite)
+    yield scene.vector(
+        "The key of a blob in the clear: whoever reads it can write another blob.",
+        scene.document(reference.encode(scene.large)),
+        "bad_entry",
+        scene.sealed_blob(),
+    )
+    scene = Scene("authenticated_altered", suite=suite)
+    document = scene.document(reference.encode(scene.small))
+    altered = flip(document, HEADER + 30)
+    yield scene.vector("A bit of the value flipped.", altered, "damaged")
+    scene = Scene("authenticated_relabelled", suite=suite)
+    document = scene.document(reference.encode(scene.small))
+    relabelled = flip(document, 4, 2)
+    yield scene.vector("Said to be encrypted.", relabelled, "cannot_open")
+    scene = Scene("sealed_relabelled")
+    document = scene.document(reference.encode(scene.small))
+    relabelled = flip(document, 4, 2)
+    yield scene.vector("An encrypted one, said not to be.", relabelled, "cannot_open")
+    scene = Scene("authenticated_blob_altered", length=9_000, blob_suite=suite)
+    yield scene.vector(
+        "A bit of a blob in the clear flipped.",
+        scene.document(reference.encode(scene.large)),
+        "damaged",
+        flip(scene.sealed_blob(), HEADER + 5),
+    )
+
+
+FAMILIES = (good, misplaced, altered, no_entries, blobs, blinded, authenticated)

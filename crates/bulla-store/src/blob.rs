@@ -27,6 +27,8 @@ pub(crate) struct BlobSealer {
     chunk: Zeroizing<Vec<u8>>,
     reference: BlobRef,
     len: u64,
+    /// The namespace's limit, which no value may pass by itself.
+    limit: Option<(NamespaceName, u64)>,
 }
 
 impl BlobSealer {
@@ -35,17 +37,23 @@ impl BlobSealer {
         project: &ProjectId,
         namespace: &NamespaceName,
         durability: Durability,
+        params: Params,
     ) -> Result<Self, StoreError> {
         let mut id = BlobId([0; 32]);
         fill_random(&mut id.0)?;
         let key = Secret::random()?;
-        let params = Params::default();
         let sealer =
             StreamSealer::new(&SealKey::with_derived_id(key.expose())?, params, &context(project, namespace, &id)?)?;
         let mut blob = blobs.create(&id, durability).await?;
         blob.write(sealer.header()).await?;
         let chunk = Zeroizing::new(Vec::with_capacity(params.chunk_size.stored()));
-        Ok(Self { blob, sealer, chunk, reference: BlobRef { id, key }, len: 0 })
+        Ok(Self { blob, sealer, chunk, reference: BlobRef { id, key }, len: 0, limit: None })
+    }
+
+    /// Refuses more bytes than all entries of the namespace may take, before they fill the disk.
+    pub(crate) fn with_limit(mut self, namespace: &NamespaceName, limit: Option<u64>) -> Self {
+        self.limit = limit.map(|limit| (namespace.clone(), limit));
+        self
     }
 
     pub(crate) fn id(&self) -> BlobId {
@@ -54,6 +62,10 @@ impl BlobSealer {
 
     pub(crate) async fn write(&mut self, mut bytes: &[u8]) -> Result<(), StoreError> {
         let size = self.sealer.params().chunk_size.bytes();
+        let len = self.len.saturating_add((self.chunk.len() + bytes.len()) as u64);
+        if let Some((namespace, limit)) = self.limit.as_ref().filter(|(_, limit)| len > *limit) {
+            return Err(StoreError::OverLimit { namespace: namespace.clone(), len, limit: *limit });
+        }
         while !bytes.is_empty() {
             // A full chunk waits until more comes: the last one is sealed otherwise.
             if self.chunk.len() == size {

@@ -1,9 +1,13 @@
 //! The entry: what is sealed in a document (spec, "Entry").
 
+use std::time::Duration;
+
 use bulla_backend::{BlobId, Timestamp};
 use bulla_seal::{MAX_MESSAGE_LEN, Secret};
 use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
+
+use crate::EntryName;
 
 /// Largest value that lies in its entry, in bytes. Larger ones lie in blobs.
 pub const MAX_INLINE_LEN: usize = 64 * 1_024;
@@ -31,6 +35,10 @@ pub struct EntryStat {
     pub media_type: Option<String>,
     /// Its tags, in order.
     pub tags: Vec<String>,
+    /// How long it took to compute the value, in whole milliseconds, as its writer said.
+    pub compute_time: Option<Duration>,
+    /// Whether the value is kept from memory tiers, and encrypted in whatever mode the namespace is.
+    pub sensitive: bool,
     /// Length of the value, in bytes.
     pub len: u64,
 }
@@ -48,6 +56,8 @@ impl EntryStat {
 pub struct Entry {
     /// What it says about its value.
     pub stat: EntryStat,
+    /// Its name, where the document's key does not show it.
+    pub name: Option<EntryName>,
     /// Where a large value lies; `None` if the value lies in the entry.
     pub blob: Option<BlobRef>,
 }
@@ -96,7 +106,7 @@ impl Entry {
     /// # Errors
     /// Names the first field that is out of its bounds.
     pub fn check(&self) -> Result<(), BadEntry> {
-        let Self { stat, blob } = self;
+        let Self { stat, blob, .. } = self;
         let most = if blob.is_some() { MAX_MESSAGE_LEN } else { MAX_INLINE_LEN as u64 };
         let bounds = [
             (stat.version >= 1, BadEntry::Version),
@@ -116,6 +126,9 @@ impl Entry {
         let mut expires = None;
         let mut media_type = None;
         let mut tags = Vec::new();
+        let mut name = None;
+        let mut compute_time = None;
+        let mut sensitive = false;
         let mut value: Option<&[u8]> = None;
         let mut blob = None;
         let fields = decoder.map()?.ok_or(BadEntry::NotCanonical)?;
@@ -126,9 +139,12 @@ impl Entry {
                 3 => expires = Some(Timestamp(decoder.u64()?)),
                 4 => media_type = Some(decoder.str()?.to_owned()),
                 5 => tags = decode_tags(&mut decoder)?,
-                6 if decoder.datatype()? == Type::Bytes => value = Some(decoder.bytes()?),
-                7 => blob = Some(decode_blob(&mut decoder)?),
-                6 => return Err(BadEntry::NotCanonical),
+                6 => name = Some(EntryName::new(decoder.bytes()?).map_err(|_| BadEntry::Name)?),
+                7 => compute_time = Some(Duration::from_millis(decoder.u64()?)),
+                8 => sensitive = decoder.bool()?,
+                22 if decoder.datatype()? == Type::Bytes => value = Some(decoder.bytes()?),
+                22 => return Err(BadEntry::NotCanonical),
+                23 => blob = Some(decode_blob(&mut decoder)?),
                 other => return Err(BadEntry::UnknownField(other)),
             }
         }
@@ -142,7 +158,8 @@ impl Entry {
         };
         // The value is the end of the encoding: keys ascend, or the head will not compare.
         let (Some(version), Some(created)) = (version, created) else { return Err(BadEntry::MissingField) };
-        Ok((Self { stat: EntryStat { version, created, expires, media_type, tags, len }, blob }, value))
+        let stat = EntryStat { version, created, expires, media_type, tags, compute_time, sensitive, len };
+        Ok((Self { stat, name, blob }, value))
     }
 
     /// Encodes everything before the value.
@@ -154,7 +171,8 @@ impl Entry {
 
     fn head_capacity(&self) -> usize {
         let texts = self.stat.tags.iter().chain(&self.stat.media_type);
-        FIXED_LEN + texts.map(|text| text.len() + 3).sum::<usize>()
+        let name_len = self.name.as_ref().map_or(0, |name| name.as_bytes().len());
+        FIXED_LEN + name_len + texts.map(|text| text.len() + 3).sum::<usize>()
     }
 
     fn write_head(&self, out: &mut Vec<u8>) {
@@ -167,7 +185,14 @@ impl Entry {
         encoder: &mut Encoder<&mut Vec<u8>>,
     ) -> Result<(), minicbor::encode::Error<core::convert::Infallible>> {
         let stat = &self.stat;
-        let optional = [stat.expires.is_some(), stat.media_type.is_some(), !stat.tags.is_empty()];
+        let optional = [
+            stat.expires.is_some(),
+            stat.media_type.is_some(),
+            !stat.tags.is_empty(),
+            self.name.is_some(),
+            stat.compute_time.is_some(),
+            stat.sensitive,
+        ];
         encoder.map(3 + optional.into_iter().map(u64::from).sum::<u64>())?;
         encoder.u64(1)?.u64(stat.version)?.u64(2)?.u64(stat.created.0)?;
         if let Some(expires) = stat.expires {
@@ -182,9 +207,18 @@ impl Entry {
                 encoder.str(tag)?;
             }
         }
+        if let Some(name) = &self.name {
+            encoder.u64(6)?.bytes(name.as_bytes())?;
+        }
+        if let Some(time) = stat.compute_time {
+            encoder.u64(7)?.u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))?;
+        }
+        if stat.sensitive {
+            encoder.u64(8)?.bool(true)?;
+        }
         match &self.blob {
-            None => encoder.u64(6)?.bytes_len(stat.len)?,
-            Some(blob) => encoder.u64(7)?.array(3)?.bytes(&blob.id.0)?.bytes(blob.key.expose())?.u64(stat.len)?,
+            None => encoder.u64(22)?.bytes_len(stat.len)?,
+            Some(blob) => encoder.u64(23)?.array(3)?.bytes(&blob.id.0)?.bytes(blob.key.expose())?.u64(stat.len)?,
         };
         Ok(())
     }
@@ -241,6 +275,12 @@ pub enum BadEntry {
     /// Tags out of bounds.
     #[error("an entry has at most {MAX_TAGS} tags of 1 to {MAX_TAG_LEN} bytes each, in order and each once")]
     Tags,
+    /// A name that no entry can have, or not the one that its place stands for.
+    #[error("its name is not the one that it lies under")]
+    Name,
+    /// What must be encrypted is not.
+    #[error("it refers to a blob and is not encrypted: whoever reads the blob's key could write another value")]
+    Exposed,
     /// A blob id or blob key of the wrong length.
     #[error("a blob id and a blob key have 32 bytes each")]
     Blob,
@@ -267,15 +307,30 @@ mod tests {
                 expires: Some(Timestamp(u64::MAX)),
                 media_type: Some("text/plain; charset=utf-8".to_owned()),
                 tags: vec!["a".to_owned(), "ä".to_owned()],
+                compute_time: Some(Duration::from_millis(12)),
+                sensitive: true,
                 len,
             },
+            name: Some(EntryName::known(b"a/b")),
             blob: None,
         }
     }
 
+    fn plain(len: u64) -> Entry {
+        let stat = EntryStat {
+            expires: None,
+            media_type: None,
+            tags: Vec::new(),
+            compute_time: None,
+            sensitive: false,
+            ..inline(len).stat
+        };
+        Entry { stat, name: None, blob: None }
+    }
+
     fn with_blob() -> Entry {
-        let stat = EntryStat { expires: None, media_type: None, tags: Vec::new(), len: 1 << 40, ..inline(0).stat };
-        Entry { stat, blob: Some(BlobRef { id: BlobId([1; 32]), key: Secret::build(|key| key.fill(2)) }) }
+        let stat = EntryStat { len: 1 << 40, ..plain(0).stat };
+        Entry { stat, name: None, blob: Some(BlobRef { id: BlobId([1; 32]), key: Secret::build(|key| key.fill(2)) }) }
     }
 
     #[test]
@@ -290,9 +345,8 @@ mod tests {
 
     #[test]
     fn encoding_is_as_specified() {
-        let stat = EntryStat { expires: None, media_type: None, tags: Vec::new(), ..inline(2).stat };
-        let encoded = Entry { stat, blob: None }.encode(b"hi", 0);
-        assert_eq!(encoded, b"\xa3\x01\x07\x02\x19\x03\xe8\x06\x42hi");
+        let encoded = plain(2).encode(b"hi", 0);
+        assert_eq!(encoded, b"\xa3\x01\x07\x02\x19\x03\xe8\x16\x42hi");
     }
 
     #[test]
@@ -301,25 +355,25 @@ mod tests {
             (b"", BadEntry::NotCbor),
             (b"\x01", BadEntry::NotCbor),
             (b"\xa0", BadEntry::ValueAndBlob),
-            (b"\xa1\x06\x40", BadEntry::MissingField),
+            (b"\xa1\x16\x40", BadEntry::MissingField),
             // A length, a key, a number and a string header longer than need be.
-            (b"\xb8\x03\x01\x07\x02\x01\x06\x40", BadEntry::NotCanonical),
-            (b"\xa3\x18\x01\x07\x02\x01\x06\x40", BadEntry::NotCanonical),
-            (b"\xa3\x01\x18\x07\x02\x01\x06\x40", BadEntry::NotCanonical),
-            (b"\xa3\x01\x07\x02\x01\x06\x58\x00", BadEntry::NotCanonical),
+            (b"\xb8\x03\x01\x07\x02\x01\x16\x40", BadEntry::NotCanonical),
+            (b"\xa3\x18\x01\x07\x02\x01\x16\x40", BadEntry::NotCanonical),
+            (b"\xa3\x01\x18\x07\x02\x01\x16\x40", BadEntry::NotCanonical),
+            (b"\xa3\x01\x07\x02\x01\x16\x58\x00", BadEntry::NotCanonical),
             // Indefinite lengths.
-            (b"\xbf\x01\x07\x02\x01\x06\x40\xff", BadEntry::NotCanonical),
-            (b"\xa3\x01\x07\x02\x01\x06\x5f\x40\xff", BadEntry::NotCanonical),
+            (b"\xbf\x01\x07\x02\x01\x16\x40\xff", BadEntry::NotCanonical),
+            (b"\xa3\x01\x07\x02\x01\x16\x5f\x40\xff", BadEntry::NotCanonical),
             // Another order, a field twice, something behind the end.
-            (b"\xa3\x02\x01\x01\x07\x06\x40", BadEntry::NotCanonical),
-            (b"\xa4\x01\x07\x01\x07\x02\x01\x06\x40", BadEntry::NotCanonical),
-            (b"\xa3\x01\x07\x06\x41\x00\x02\x01", BadEntry::NotCanonical),
-            (b"\xa3\x01\x07\x02\x01\x06\x40\x00", BadEntry::NotCanonical),
+            (b"\xa3\x02\x01\x01\x07\x16\x40", BadEntry::NotCanonical),
+            (b"\xa4\x01\x07\x01\x07\x02\x01\x16\x40", BadEntry::NotCanonical),
+            (b"\xa3\x01\x07\x16\x41\x00\x02\x01", BadEntry::NotCanonical),
+            (b"\xa3\x01\x07\x02\x01\x16\x40\x00", BadEntry::NotCanonical),
             // Fields out of bounds, unknown, or contradictory.
-            (b"\xa3\x01\x00\x02\x01\x06\x40", BadEntry::Version),
-            (b"\xa4\x01\x07\x02\x01\x06\x40\x08\x01", BadEntry::UnknownField(8)),
-            (b"\xa3\x01\x07\x02\x01\x07\x83\x40\x40\x01", BadEntry::Blob),
-            (b"\xa4\x01\x07\x02\x01\x04\x62\x0a\x0d\x06\x40", BadEntry::MediaType),
+            (b"\xa3\x01\x00\x02\x01\x16\x40", BadEntry::Version),
+            (b"\xa4\x01\x07\x02\x01\x16\x40\x18\x18\x01", BadEntry::UnknownField(24)),
+            (b"\xa3\x01\x07\x02\x01\x17\x83\x40\x40\x01", BadEntry::Blob),
+            (b"\xa4\x01\x07\x02\x01\x04\x62\x0a\x0d\x16\x40", BadEntry::MediaType),
         ];
         for (bytes, error) in cases {
             assert_eq!(Entry::parse(bytes), Err(error), "{}", bytes.escape_ascii());
@@ -328,7 +382,7 @@ mod tests {
 
     #[test]
     fn bounds_are_held() {
-        let tags = |tags: Vec<String>| Entry { stat: EntryStat { tags, ..inline(0).stat }, blob: None }.encode(b"", 0);
+        let tags = |tags: Vec<String>| Entry { stat: EntryStat { tags, ..inline(0).stat }, ..inline(0) }.encode(b"", 0);
         let good = (0..MAX_TAGS).map(|n| format!("{n:02}{}", "t".repeat(MAX_TAG_LEN - 2))).collect::<Vec<_>>();
         assert!(Entry::parse(&tags(good.clone())).is_ok());
         let more = [good, vec!["x".to_owned()]].concat();

@@ -6,7 +6,8 @@ use zeroize::Zeroizing;
 
 use crate::blob::{BlobError, BlobOpener};
 use crate::entry::{Entry, EntryStat};
-use crate::namespace::MAX_ROUNDS;
+use crate::memory::{Origin, Recalled};
+use crate::namespace::{MAX_ROUNDS, Present, Slot};
 use crate::{ExpectedVersion, GetOptions, Namespace, Place, StoreError};
 
 /// Longest value that [`Namespace::get`] returns, in bytes. Larger ones are for [`Namespace::reader`].
@@ -34,13 +35,66 @@ impl Namespace {
     /// # Errors
     /// [`StoreError::NotFound`] if there is no entry, or an expired one; [`StoreError::VersionMismatch`];
     /// [`StoreError::TooLarge`]; [`StoreError::Open`], [`StoreError::BadEntry`], [`StoreError::DamagedBlob`] or
-    /// [`StoreError::MissingBlob`] if the value is not what was put there.
+    /// [`StoreError::MissingBlob`] if the value is not what was put there. It lies in quarantine then, and later reads are
+    /// [`StoreError::Quarantined`]; in a namespace that takes it for a miss ([`OnTamper::Miss`](crate::OnTamper::Miss)), this and later reads are
+    /// [`StoreError::NotFound`].
     ///
     /// # Security
     /// An old entry, put back whole where it was, opens. Who knows which version to expect says so in the options, and
     /// finds out.
     pub async fn get(&self, name: &[u8], options: &GetOptions) -> Result<Value, StoreError> {
-        let (stat, source) = self.source(name, options).await?;
+        for _ in 0..MAX_ROUNDS {
+            match self.get_once(name, options).await {
+                Err(error) => self.tampered(name, error).await?,
+                got => return got,
+            }
+        }
+        Err(StoreError::Conflict(self.place(name)))
+    }
+
+    /// Reads what an entry says about its value. A value in a blob is not looked at.
+    ///
+    /// # Errors
+    /// As [`Namespace::get`], less what concerns blobs.
+    pub async fn stat(&self, name: &[u8], options: &GetOptions) -> Result<EntryStat, StoreError> {
+        for _ in 0..MAX_ROUNDS {
+            match self.live(name, options).await {
+                Err(error) => self.tampered(name, error).await?,
+                Ok((present, _)) => return Ok(present.entry.stat),
+            }
+        }
+        Err(StoreError::Conflict(self.place(name)))
+    }
+
+    /// Opens a value of any length, to be read in pieces or in ranges.
+    ///
+    /// # Errors
+    /// As [`Namespace::get`], less [`StoreError::TooLarge`].
+    pub async fn reader(&self, name: &[u8], options: &GetOptions) -> Result<EntryReader, StoreError> {
+        for _ in 0..MAX_ROUNDS {
+            match self.source(name, options).await {
+                Err(error) => self.tampered(name, error).await?,
+                Ok((stat, source, _)) => return Ok(self.reader_of(name, stat, source)),
+            }
+        }
+        Err(StoreError::Conflict(self.place(name)))
+    }
+
+    fn reader_of(&self, name: &[u8], stat: EntryStat, source: Source) -> EntryReader {
+        let (opened, blob) = match source {
+            Source::Inline(value) => (value, None),
+            Source::Blob(blob) => (Zeroizing::new(Vec::new()), Some(blob)),
+        };
+        let opened = Opened { bytes: opened, index: blob.is_none().then_some(0), stored: Vec::new() };
+        EntryReader { namespace: self.clone(), name: name.into(), stat, blob, opened, next: 0 }
+    }
+
+    async fn get_once(&self, name: &[u8], options: &GetOptions) -> Result<Value, StoreError> {
+        let look = match self.recall(name, options).await? {
+            Recalled::Value(value) => return Ok(value),
+            Recalled::Nothing(look) => look,
+        };
+        let (stat, source, origin) = self.source(name, options).await?;
         let bytes = match source {
             Source::Inline(mut value) => std::mem::take(&mut *value),
             Source::Blob(blob) => {
@@ -50,36 +104,20 @@ impl Namespace {
                 blob.opener.open_all(len).await.map_err(|error| blob.error(error))?
             }
         };
-        Ok(Value { stat, bytes })
-    }
-
-    /// Reads what an entry says about its value. A value in a blob is not looked at.
-    ///
-    /// # Errors
-    /// As [`Namespace::get`], less what concerns blobs.
-    pub async fn stat(&self, name: &[u8], options: &GetOptions) -> Result<EntryStat, StoreError> {
-        Ok(self.live(name, options).await?.0.stat)
-    }
-
-    /// Opens a value of any length, to be read in pieces or in ranges.
-    ///
-    /// # Errors
-    /// As [`Namespace::get`], less [`StoreError::TooLarge`].
-    pub async fn reader(&self, name: &[u8], options: &GetOptions) -> Result<EntryReader, StoreError> {
-        let (stat, source) = self.source(name, options).await?;
-        let (opened, blob) = match source {
-            Source::Inline(value) => (value, None),
-            Source::Blob(blob) => (Zeroizing::new(Vec::new()), Some(blob)),
-        };
-        let opened = Opened { bytes: opened, index: blob.is_none().then_some(0), stored: Vec::new() };
-        Ok(EntryReader { stat, blob, opened, next: 0 })
+        let value = Value { stat, bytes };
+        self.hold(look, &value, origin);
+        Ok(value)
     }
 
     /// Reads an entry that has not expired, of the version that is expected.
-    async fn live(&self, name: &[u8], options: &GetOptions) -> Result<(Entry, Zeroizing<Vec<u8>>), StoreError> {
+    async fn live(&self, name: &[u8], options: &GetOptions) -> Result<(Present, Slot), StoreError> {
+        let settled = self.settled().await?;
+        let slot = self.slot(&settled, name)?;
         let now = self.store.clock.now();
-        let present = self.present(name).await?.filter(|present| !present.entry.stat.is_expired(now));
-        let Some(present) = present else { return Err(StoreError::NotFound(self.place(name))) };
+        let Some(present) = self.present(&slot).await? else { return Err(self.absence(&settled, &slot).await) };
+        if present.entry.stat.is_expired(now) {
+            return Err(StoreError::NotFound(self.place(name)));
+        }
         let found = present.entry.stat.version;
         match options.expected {
             Some(expected) if expected != found => Err(StoreError::VersionMismatch {
@@ -87,15 +125,22 @@ impl Namespace {
                 expected: ExpectedVersion::Version(expected),
                 found: Some(found),
             }),
-            _ => Ok((present.entry, present.value)),
+            _ => {
+                self.was_read(&settled, name);
+                Ok((present, slot))
+            }
         }
     }
 
-    async fn source(&self, name: &[u8], options: &GetOptions) -> Result<(EntryStat, Source), StoreError> {
+    async fn source(&self, name: &[u8], options: &GetOptions) -> Result<(EntryStat, Source, Origin), StoreError> {
         let mut missing = None;
         for _ in 0..MAX_ROUNDS {
-            let (entry, value) = self.live(name, options).await?;
-            let Entry { stat, blob: Some(reference) } = entry else { return Ok((entry.stat, Source::Inline(value))) };
+            let (Present { revision, key_version, entry, value }, slot) = self.live(name, options).await?;
+            self.used(&slot.key).await;
+            let origin = Origin { revision, key_version };
+            let Entry { stat, blob: Some(reference), .. } = entry else {
+                return Ok((entry.stat, Source::Inline(value), origin));
+            };
             let store = &self.store;
             let project = store.keyring.project();
             match BlobOpener::open(&*store.blobs, &project, &self.name, &reference, stat.len).await {
@@ -104,7 +149,8 @@ impl Namespace {
                 Err(BlobError::Missing) if missing != Some(reference.id) => missing = Some(reference.id),
                 Err(error) => return Err(error.at(self.place(name), reference.id)),
                 Ok(opener) => {
-                    return Ok((stat, Source::Blob(BlobSource { place: self.place(name), id: reference.id, opener })));
+                    let blob = BlobSource { place: self.place(name), id: reference.id, opener };
+                    return Ok((stat, Source::Blob(blob), origin));
                 }
             }
         }
@@ -135,6 +181,8 @@ impl BlobSource {
 /// has verified. A reader goes on reading the value that it began with, even if the entry is replaced meanwhile; at
 /// worst the storage says that the value is gone.
 pub struct EntryReader {
+    namespace: Namespace,
+    name: Box<[u8]>,
     stat: EntryStat,
     /// Where the value lies; `None` if it lies in `opened`, whole.
     blob: Option<BlobSource>,
@@ -167,8 +215,8 @@ impl EntryReader {
     /// Returns the next piece of the value, or `None` behind its end. A piece has at least one byte.
     ///
     /// # Errors
-    /// [`StoreError::DamagedBlob`] if the piece does not verify; [`StoreError::Backend`]. The same piece may be tried
-    /// again.
+    /// [`StoreError::DamagedBlob`] if the piece does not verify, and the entry lies in quarantine then; [`StoreError::Backend`]. The same
+    /// piece may be tried again.
     pub async fn read_chunk(&mut self) -> Result<Option<&[u8]>, StoreError> {
         let index = self.next;
         if !self.load(index).await? {
@@ -176,6 +224,11 @@ impl EntryReader {
         }
         self.next = index + 1;
         Ok(Some(&self.opened.bytes))
+    }
+
+    /// Lets [`EntryReader::read_chunk`] begin again.
+    pub(crate) fn rewind(&mut self) {
+        self.next = 0;
     }
 
     /// Fills `buffer` with the value from `offset` on, and returns how many bytes there were: fewer than `buffer` holds
@@ -210,7 +263,16 @@ impl EntryReader {
         let Some(blob) = &self.blob else { return Ok(false) };
         *loaded = None;
         bytes.resize(blob.opener.chunk_len(), 0);
-        let opened = blob.opener.open_chunk(index, stored, bytes).await.map_err(|error| blob.error(error))?;
+        let opened = match blob.opener.open_chunk(index, stored, bytes).await {
+            Ok(opened) => opened,
+            Err(error) => {
+                bytes.clear();
+                let error = blob.error(error);
+                // Whoever has read a part of this value is told so, even where others would be told of a miss.
+                self.namespace.report(&self.name, &error).await;
+                return Err(error);
+            }
+        };
         bytes.truncate(opened.unwrap_or_default());
         *loaded = opened.and(Some(index));
         Ok(!bytes.is_empty())

@@ -1,10 +1,21 @@
-use bulla_backend::{BlobId, Collection, Durability, Revision};
+//! One namespace: its handle, and what a process knows of it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bulla_backend::{BlobId, Collection, DocumentKey, Durability, Revision};
+use bulla_seal::{Header, KeyVersionId};
 use zeroize::Zeroizing;
 
+use crate::compute::Flights;
 use crate::entry::Entry;
-use crate::name::document_key;
+use crate::limits::Room;
+use crate::memory::HoldsAny;
+use crate::name::{document_key, prefix};
+use crate::settled::{Settled, SettledCell};
 use crate::store::{ENTRIES, Store};
-use crate::{NamespaceName, Place, StoreError};
+use crate::uses::Uses;
+use crate::{BadEntry, NamespaceName, Place, StoreError};
 
 /// How often an operation begins again since others changed the entry meanwhile.
 pub(crate) const MAX_ROUNDS: usize = 64;
@@ -17,30 +28,79 @@ pub(crate) const MAX_ROUNDS: usize = 64;
 pub struct Namespace {
     pub(crate) store: Store,
     pub(crate) name: NamespaceName,
-    pub(crate) durability: Durability,
+    pub(crate) state: Arc<NamespaceState>,
+    durability: Option<Durability>,
+}
+
+/// What a process knows of a namespace: shared by all its handles.
+#[derive(Debug, Default)]
+pub(crate) struct NamespaceState {
+    pub(crate) settled: SettledCell,
+    pub(crate) uses: Uses,
+    pub(crate) room: Room,
+    pub(crate) holds_any: HoldsAny,
+    pub(crate) flights: Flights,
+}
+
+/// Where an entry lies: the key of its document, which ends with the name as it is stored.
+pub(crate) struct Slot {
+    pub(crate) key: DocumentKey,
+    /// How many bytes of the key precede the stored name: the group that the entry is filed under.
+    pub(crate) group_len: usize,
+    /// The name itself, where the stored one is blinded.
+    pub(crate) hidden: Option<crate::EntryName>,
+}
+
+impl Slot {
+    /// Returns the name as it is stored, which the seal binds the entry to.
+    pub(crate) fn stored(&self) -> &[u8] {
+        &self.key.as_bytes()[self.group_len..]
+    }
+
+    /// Returns the name as its caller knows it.
+    pub(crate) fn shown(&self) -> &[u8] {
+        self.hidden.as_ref().map_or(self.stored(), crate::EntryName::as_bytes)
+    }
 }
 
 /// An entry as it was read, expired or not.
 pub(crate) struct Present {
     pub(crate) revision: Revision,
+    /// Under which version of the namespace's key it is sealed.
+    pub(crate) key_version: KeyVersionId,
     pub(crate) entry: Entry,
     pub(crate) value: Zeroizing<Vec<u8>>,
 }
 
+impl Present {
+    /// Returns what an entry in its place has to know of it.
+    pub(crate) fn standing(&self) -> Standing {
+        let blob = self.entry.blob.as_ref().map(|blob| blob.id);
+        Standing { revision: self.revision, version: self.entry.stat.version, blob }
+    }
+}
+
+/// What an entry is put in place of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    pub(crate) revision: Revision,
+    pub(crate) version: u64,
+    pub(crate) blob: Option<BlobId>,
+}
+
 impl Namespace {
-    pub(crate) fn new(store: Store, name: NamespaceName) -> Self {
-        Self { store, name, durability: Durability::Durable }
+    pub(crate) fn new(store: Store, name: NamespaceName, state: Arc<NamespaceState>) -> Self {
+        Self { store, name, state, durability: None }
     }
 
-    /// Returns the same namespace, written to with another durability; by default a put that returned survives a power
-    /// cut.
+    /// Returns the same namespace, written to with another durability than its settings say.
     ///
     /// With [`Durability::Cache`], a power cut may undo the newest writes. A large value put shortly before may then be
     /// refused as missing or damaged, never returned wrongly; put it again. Where a large value replaces a large value,
     /// the new one is made durable all the same, since the old one is deleted.
     #[must_use]
     pub fn with_durability(mut self, durability: Durability) -> Self {
-        self.durability = durability;
+        self.durability = Some(durability);
         self
     }
 
@@ -50,28 +110,55 @@ impl Namespace {
         &self.name
     }
 
-    /// Returns where to write a document that replaces `present`.
-    pub(crate) fn collection(&self, present: Option<&Entry>) -> Collection {
-        // The blob of what is replaced is deleted afterwards, and must not be missed after a power cut.
-        let deletes_blob = present.is_some_and(|entry| entry.blob.is_some());
-        ENTRIES.with_durability(if deletes_blob { Durability::Durable } else { self.durability })
+    /// Returns how durably to write.
+    pub(crate) fn durability(&self, settled: &Settled) -> Durability {
+        self.durability.unwrap_or_else(|| settled.settings.durability.into())
     }
 
+    /// Returns where to write a document; one that refers to a blob which is deleted afterwards must be gone by then, even after a power
+    /// cut.
+    pub(crate) fn collection(&self, settled: &Settled, deletes_blob: bool) -> Collection {
+        ENTRIES.with_durability(if deletes_blob { Durability::Durable } else { self.durability(settled) })
+    }
+
+    /// Returns where an entry of that name lies.
+    pub(crate) fn slot(&self, settled: &Settled, name: &[u8]) -> Result<Slot, StoreError> {
+        let group_len = prefix(&self.name, &[]).len();
+        match &settled.index {
+            None => Ok(Slot { key: document_key(&self.name, name)?, group_len, hidden: None }),
+            Some(index) => {
+                let hidden = Some(crate::EntryName::new(name)?);
+                Ok(Slot { key: document_key(&self.name, &index.blind(name)?)?, group_len, hidden })
+            }
+        }
+    }
+
+    /// Names an entry for whoever asked for it.
     pub(crate) fn place(&self, name: &[u8]) -> Place {
         crate::store::place(&self.name, name)
     }
 
     /// Reads an entry, expired or not (spec, "Reading", steps 1 to 3).
-    pub(crate) async fn present(&self, name: &[u8]) -> Result<Option<Present>, StoreError> {
-        let key = document_key(&self.name, name)?;
-        let Some(document) = self.store.entries.get(ENTRIES, &key).await? else { return Ok(None) };
-        let (entry, value) = self.store.open_entry(&self.name, name, document.value).await?;
-        Ok(Some(Present { revision: document.revision, entry, value }))
+    pub(crate) async fn present(&self, slot: &Slot) -> Result<Option<Present>, StoreError> {
+        let Some(document) = self.store.entries.get(ENTRIES, &slot.key).await? else { return Ok(None) };
+        let key_version = Header::parse(&document.value).map_or(KeyVersionId([0; 8]), |header| header.key_version());
+        let opened = self.store.open_entry(&self.name, slot.stored(), document.value).await;
+        let (entry, value) = opened.map_err(|error| error.at(self.place(slot.shown())))?;
+        if entry.name != slot.hidden {
+            return Err(StoreError::BadEntry { place: self.place(slot.shown()), reason: BadEntry::Name });
+        }
+        Ok(Some(Present { revision: document.revision, key_version, entry, value }))
     }
 
     /// Deletes a blob that no entry needs any more.
     pub(crate) async fn discard(&self, blob: &BlobId) {
-        // What was asked for is done already: a blob that stays is an orphan, which `check` reports.
+        // What was asked for is done already: a blob that stays is an orphan, which `gc` removes.
         let _ = self.store.blobs.delete(blob).await;
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot").field("key", &self.key).finish_non_exhaustive()
     }
 }

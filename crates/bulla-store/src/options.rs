@@ -8,8 +8,10 @@ use bulla_backend::Timestamp;
 /// How long an entry is to live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Lifetime {
-    /// Until it is replaced or removed.
+    /// As the settings of its namespace say: until it is replaced or removed, if they say nothing.
     #[default]
+    Inherited,
+    /// Until it is replaced or removed.
     Unlimited,
     /// So long from when it is put.
     For(Duration),
@@ -18,10 +20,11 @@ pub enum Lifetime {
 }
 
 impl Lifetime {
-    /// Returns when an entry that is put at `now` expires.
+    /// Returns when an entry expires that is put at `now` in a namespace with such a lifetime.
     #[must_use]
-    pub fn expires(self, now: Timestamp) -> Option<Timestamp> {
+    pub fn expires(self, now: Timestamp, inherited: Option<Duration>) -> Option<Timestamp> {
         match self {
+            Self::Inherited => inherited.map(|duration| now.saturating_add(duration)),
             Self::Unlimited => None,
             Self::For(duration) => Some(now.saturating_add(duration)),
             Self::Until(moment) => Some(moment),
@@ -63,7 +66,7 @@ impl fmt::Display for ExpectedVersion {
     }
 }
 
-/// How to put an entry. By default it lives until it is replaced or removed, and replaces whatever there is.
+/// How to put an entry. By default it lives as long as the namespace says, and replaces whatever there is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PutOptions {
     /// How long it is to live.
@@ -75,6 +78,10 @@ pub struct PutOptions {
     pub tags: Vec<String>,
     /// What must be there.
     pub expected: ExpectedVersion,
+    /// Whether the value is encrypted in whatever mode the namespace is, and kept from memory tiers.
+    pub sensitive: bool,
+    /// How long it took to compute the value: what early recomputation goes by.
+    pub compute_time: Option<Duration>,
 }
 
 /// How to read an entry. By default, whatever version there is.
@@ -99,10 +106,13 @@ mod tests {
     #[test]
     fn lifetimes_end_when_they_say() {
         let now = Timestamp(5_000);
-        assert_eq!(Lifetime::Unlimited.expires(now), None);
-        assert_eq!(Lifetime::For(Duration::from_secs(2)).expires(now), Some(Timestamp(7_000)));
-        assert_eq!(Lifetime::For(Duration::MAX).expires(now), Some(Timestamp(u64::MAX)));
-        assert_eq!(Lifetime::Until(Timestamp(1)).expires(now), Some(Timestamp(1)));
+        let minute = Some(Duration::from_mins(1));
+        assert_eq!(Lifetime::Inherited.expires(now, None), None);
+        assert_eq!(Lifetime::Inherited.expires(now, minute), Some(Timestamp(65_000)));
+        assert_eq!(Lifetime::Unlimited.expires(now, minute), None);
+        assert_eq!(Lifetime::For(Duration::from_secs(2)).expires(now, minute), Some(Timestamp(7_000)));
+        assert_eq!(Lifetime::For(Duration::MAX).expires(now, None), Some(Timestamp(u64::MAX)));
+        assert_eq!(Lifetime::Until(Timestamp(1)).expires(now, minute), Some(Timestamp(1)));
     }
 
     #[test]

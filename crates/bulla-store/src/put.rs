@@ -1,18 +1,28 @@
 //! Putting entries (spec, "Writing").
 
 use std::fmt;
+use std::time::Duration;
 
-use bulla_backend::{Durability, ErrorKind, Expected, Timestamp};
+use bulla_backend::{
+    BackendError, BlobId, Collection, DocumentKey, Durability, ErrorKind, Expected, Filing, Timestamp, Usage, Write,
+};
+use bulla_keyring::KeyVersion;
+use bulla_seal::Params;
 use zeroize::Zeroizing;
 
 use crate::blob::BlobSealer;
 use crate::entry::{BlobRef, Entry, EntryStat, MAX_INLINE_LEN};
+use crate::gc::CONDEMNED;
 use crate::name::document_key;
-use crate::namespace::MAX_ROUNDS;
+use crate::namespace::{MAX_ROUNDS, Present, Slot, Standing};
+use crate::settled::Settled;
 use crate::{ExpectedVersion, Lifetime, Namespace, PutOptions, StoreError};
 
 /// What the seal adds to an entry, at most: a header, and the tags of an entry of two chunks.
-const SEAL_LEN: usize = bulla_seal::HEADER_LEN + 2 * bulla_seal::TAG_LEN;
+pub(crate) const SEAL_LEN: usize = bulla_seal::HEADER_LEN + 2 * bulla_seal::TAG_LEN;
+/// How often a put makes room before it gives up: each time for itself, but others may be faster.
+const MAX_ROOMS: usize = 256;
+
 const _: () = assert!(MAX_INLINE_LEN + 8 * 1_024 + SEAL_LEN <= bulla_backend::MAX_DOCUMENT_LEN, "every entry fits");
 
 impl Namespace {
@@ -24,15 +34,15 @@ impl Namespace {
     /// # Errors
     /// [`StoreError::VersionMismatch`] if another version is there than the options expect;
     /// [`StoreError::InvalidEntry`] if media type or tags are out of bounds; [`StoreError::Conflict`];
-    /// [`StoreError::KeyMissing`] and [`StoreError::UnsuitableKey`]; and, since what fails verification is never
-    /// overwritten, whatever [`Namespace::get`] says about the entry that is there. After [`StoreError::Backend`] the
-    /// value may be there or not.
+    /// [`StoreError::LimitReached`] and [`StoreError::OverLimit`]; [`StoreError::KeyMissing`] and [`StoreError::UnsuitableKey`]; and, if what is there fails
+    /// verification and cannot be put into quarantine, whatever [`Namespace::get`] says about it. After
+    /// [`StoreError::Backend`] the value may be there or not.
     pub async fn put(&self, name: &[u8], value: &[u8], options: &PutOptions) -> Result<u64, StoreError> {
         let draft = Draft::new(self, name, options)?;
         if value.len() <= MAX_INLINE_LEN {
             return self.commit(name, &draft, Content::Inline(value)).await;
         }
-        let mut blob = self.begin_blob(name).await?;
+        let mut blob = self.begin_blob(name, &draft).await?;
         blob.write(value).await?;
         self.commit_blob(name, &draft, blob).await
     }
@@ -47,23 +57,27 @@ impl Namespace {
         Ok(EntryWriter { namespace: self.clone(), name: name.into(), draft, sink: Sink::Inline(start) })
     }
 
-    async fn begin_blob(&self, name: &[u8]) -> Result<BlobSealer, StoreError> {
+    pub(crate) async fn begin_blob(&self, name: &[u8], draft: &Draft) -> Result<BlobSealer, StoreError> {
         let store = &self.store;
-        let durability = self.blob_durability(name).await;
-        BlobSealer::begin(&*store.blobs, &store.keyring.project(), &self.name, durability).await
+        let (_, settled) = self.sealing().await?;
+        let durability = self.blob_durability(&settled, name).await?;
+        let params = settled.params(Params::default(), draft.sensitive);
+        let project = store.keyring.project();
+        let blob = BlobSealer::begin(&*store.blobs, &project, &self.name, durability, params).await?;
+        Ok(blob.with_limit(&self.name, settled.settings.max_bytes))
     }
 
     /// Returns how durable a blob has to be. One in place of another is durable in any case, as its document will be: a
     /// power cut must not take it when the other is deleted already. Where somebody puts the first blob meanwhile, the
     /// newest value is as safe as was asked for.
-    async fn blob_durability(&self, name: &[u8]) -> Durability {
-        if self.durability == Durability::Durable {
-            return Durability::Durable;
+    async fn blob_durability(&self, settled: &Settled, name: &[u8]) -> Result<Durability, StoreError> {
+        if self.durability(settled) == Durability::Durable {
+            return Ok(Durability::Durable);
         }
-        // What cannot be read is not going to be replaced either.
-        let present = self.present(name).await.ok().flatten();
+        // What cannot be read goes to quarantine, with its blob.
+        let present = self.present(&self.slot(settled, name)?).await.ok().flatten();
         let replaces_blob = present.is_some_and(|present| present.entry.blob.is_some());
-        if replaces_blob { Durability::Durable } else { self.durability }
+        Ok(if replaces_blob { Durability::Durable } else { self.durability(settled) })
     }
 
     async fn commit_blob(&self, name: &[u8], draft: &Draft, blob: BlobSealer) -> Result<u64, StoreError> {
@@ -82,9 +96,9 @@ impl Namespace {
             Content::Inline(value) => (value, None, value.len() as u64),
             Content::Blob(reference, len) => (&[][..], Some(reference), len),
         };
-        let mut entry = Entry { stat: draft.stat(self.store.clock.now(), len), blob };
+        let mut entry = Entry { stat: draft.stat(self.store.clock.now(), len), name: None, blob };
         let mut may_be_written = false;
-        let committed = self.try_commit(name, draft.expected, value, &mut entry, &mut may_be_written).await;
+        let committed = self.try_commit(name, draft, value, &mut entry, &mut may_be_written).await;
         if committed.is_err() && !may_be_written {
             self.discard_of(&entry).await;
         }
@@ -94,46 +108,113 @@ impl Namespace {
     async fn try_commit(
         &self,
         name: &[u8],
-        expected: ExpectedVersion,
+        draft: &Draft,
         value: &[u8],
         entry: &mut Entry,
         may_be_written: &mut bool,
     ) -> Result<u64, StoreError> {
-        let key = document_key(&self.name, name)?;
-        let now = entry.stat.created;
-        for _ in 0..MAX_ROUNDS {
-            let present = self.present(name).await?;
+        let mut rooms = 0;
+        let mut round = 0;
+        while round < MAX_ROUNDS {
+            let (version, settled) = self.sealing().await?;
+            let slot = self.slot(&settled, name)?;
+            let present = self.present_or_quarantine(&slot).await?;
             let present = present.as_ref();
-            let found = present.map(|present| present.entry.stat.version);
-            if let (Some(ours), Some(theirs)) = (&entry.blob, present.and_then(|present| present.entry.blob.as_ref()))
+            if let (Some(ours), Some(Present { entry: Entry { stat, blob: Some(theirs), .. }, .. })) =
+                (&entry.blob, present)
                 && ours.id == theirs.id
             {
                 // A storage that breaks its word, and wrote what it called a lost race: nobody else knows this blob.
-                return Ok(found.unwrap_or_default());
+                return Ok(stat.version);
             }
-            let live = present.filter(|present| !present.entry.stat.is_expired(now)).and(found);
-            if !expected.holds(live) {
-                return Err(StoreError::VersionMismatch { place: self.place(name), expected, found: live });
-            }
-            entry.stat.version = found.unwrap_or_default().saturating_add(1);
-            let version = self.store.sealing_version(&self.name).await?;
-            let document = self.store.seal(&version, &self.name, name, entry.encode(value, SEAL_LEN))?;
-            let revision = present.map_or(Expected::Absent, |present| Expected::Revision(present.revision));
-            let collection = self.collection(present.map(|present| &present.entry));
+            draft.meet(self, name, &settled, present, entry)?;
+            let ready = self.ready(&version, &settled, slot, present.map(Present::standing), entry, value)?;
+            let (needed, replaced) = (ready.needed, ready.replaced);
             *may_be_written = true;
-            match self.store.entries.put(collection, &key, &document, revision).await {
-                // A conflict says that nothing was written.
-                Err(error) if error.kind() == ErrorKind::Conflict => *may_be_written = false,
-                Err(error) => return Err(error.into()),
-                Ok(_) => {
-                    if let Some(present) = present {
-                        self.discard_of(&present.entry).await;
+            match self.write(ready).await {
+                // A conflict says that nothing was written, and so does a limit.
+                Err(error) if error.kind() == ErrorKind::Conflict => {
+                    *may_be_written = false;
+                    round += 1;
+                    if let Some(blob) = &entry.blob
+                        && self.store.is_condemned(&blob.id).await?
+                    {
+                        return Err(StoreError::BlobCollected(self.place(name)));
                     }
+                }
+                Err(error) if error.kind() == ErrorKind::Limit => {
+                    *may_be_written = false;
+                    self.room(&settled, needed, &mut rooms).await?;
+                }
+                Err(error) => return Err(error.into()),
+                Ok(()) => {
+                    self.wrote("put", name, replaced).await;
+                    self.keep_soft_limit(&settled, needed, &[name]).await;
                     return Ok(entry.stat.version);
                 }
             }
         }
         Err(StoreError::Conflict(self.place(name)))
+    }
+
+    /// Makes an entry ready to be written in place of what is there, as the next version of it.
+    pub(crate) fn ready(
+        &self,
+        version: &KeyVersion,
+        settled: &Settled,
+        slot: Slot,
+        standing: Option<Standing>,
+        entry: &mut Entry,
+        value: &[u8],
+    ) -> Result<Ready, StoreError> {
+        entry.stat.version = standing.map_or(1, |standing| standing.version.saturating_add(1));
+        entry.name.clone_from(&slot.hidden);
+        let params = settled.entry_params(version.params(), entry);
+        let document = self.store.seal(version, params, &self.name, slot.stored(), entry.encode(value, SEAL_LEN))?;
+        let blob = entry.blob.as_ref().map(|blob| blob.id);
+        let replaced = standing.and_then(|standing| standing.blob).filter(|replaced| Some(*replaced) != blob);
+        let filing = self.filing(settled, &slot, entry);
+        Ok(Ready {
+            collection: self.collection(settled, replaced.is_some()),
+            needed: Usage {
+                documents: 1,
+                bytes: filing.map_or(0, |filing| self.store.entries.share(&slot.key, document.len(), &filing)),
+            },
+            expected: standing.map_or(Expected::Absent, |standing| Expected::Revision(standing.revision)),
+            key: slot.key,
+            document,
+            filing,
+            blob: blob.map(|blob| DocumentKey::new(blob.0)).transpose()?,
+            replaced,
+        })
+    }
+
+    /// Writes the document of an entry, unless the blob it refers to was given up meanwhile.
+    pub(crate) async fn write(&self, ready: Ready) -> Result<(), BackendError> {
+        let documents = &self.store.entries;
+        if ready.filing.is_none() && (ready.blob.is_none() || !documents.capabilities().commit) {
+            let Ready { collection, key, document, expected, .. } = ready;
+            return documents.put(collection, &key, &document, expected).await.map(drop);
+        }
+        documents.commit(&ready.writes()).await.map(drop)
+    }
+
+    /// Makes room for an entry that would pass the limit; `rooms` counts how often.
+    pub(crate) async fn room(&self, settled: &Settled, needed: Usage, rooms: &mut usize) -> Result<(), StoreError> {
+        *rooms += 1;
+        if *rooms > MAX_ROOMS || !self.make_room(settled, needed).await? {
+            return Err(StoreError::LimitReached(self.name.clone()));
+        }
+        Ok(())
+    }
+
+    /// Does what is left to do once an entry is written: deletes the blob that nobody needs any more, and tells of the change.
+    pub(crate) async fn wrote(&self, action: &'static str, name: &[u8], replaced: Option<BlobId>) {
+        if let Some(blob) = replaced {
+            self.discard(&blob).await;
+        }
+        self.forget_held(name).await;
+        self.changed(action, name);
     }
 
     async fn discard_of(&self, entry: &Entry) {
@@ -143,34 +224,91 @@ impl Namespace {
     }
 }
 
+/// An entry that is ready to be written, for what stood in its place when it was made ready.
+pub(crate) struct Ready {
+    collection: Collection,
+    key: DocumentKey,
+    document: Vec<u8>,
+    expected: Expected,
+    filing: Option<Filing>,
+    /// The blob that the entry refers to, as its place among the condemned.
+    blob: Option<DocumentKey>,
+    /// The blob that nobody needs once the entry is written.
+    pub(crate) replaced: Option<BlobId>,
+    /// What the entry takes, its blob included.
+    pub(crate) needed: Usage,
+}
+
+impl Ready {
+    /// Returns how long the document is, in bytes.
+    pub(crate) fn document_len(&self) -> usize {
+        self.document.len()
+    }
+
+    /// Returns the writes of a commit: the document, and that the blob it refers to was not given up.
+    pub(crate) fn writes(self) -> Vec<Write> {
+        let Self { collection, key, document: value, expected, filing, blob, .. } = self;
+        let mut writes = vec![match filing {
+            Some(filing) => Write::PutFiled { collection, key, value, expected, filing },
+            None => Write::Put { collection, key, value, expected },
+        }];
+        writes.extend(blob.map(|key| Write::Check { collection: CONDEMNED, key, expected: Expected::Absent }));
+        writes
+    }
+}
+
 /// What an entry will say, but for what is known only when it is put.
 #[derive(Debug)]
-struct Draft {
+pub(crate) struct Draft {
     lifetime: Lifetime,
     media_type: Option<String>,
     tags: Vec<String>,
     expected: ExpectedVersion,
+    sensitive: bool,
+    compute_time: Option<Duration>,
 }
 
 impl Draft {
-    fn new(namespace: &Namespace, name: &[u8], options: &PutOptions) -> Result<Self, StoreError> {
+    pub(crate) fn new(namespace: &Namespace, name: &[u8], options: &PutOptions) -> Result<Self, StoreError> {
         document_key(&namespace.name, name)?;
-        let PutOptions { lifetime, media_type, tags, expected } = options.clone();
-        let mut draft = Self { lifetime, media_type, tags, expected };
+        let PutOptions { lifetime, media_type, tags, expected, sensitive, compute_time } = options.clone();
+        let mut draft = Self { lifetime, media_type, tags, expected, sensitive, compute_time };
         draft.tags.sort_unstable();
         draft.tags.dedup();
-        let trial = Entry { stat: EntryStat { version: 1, ..draft.stat(Timestamp(0), 0) }, blob: None };
+        let stat = EntryStat { version: 1, ..draft.stat(Timestamp(0), 0) };
+        let trial = Entry { stat, name: None, blob: None };
         trial.check().map_err(|reason| StoreError::InvalidEntry { place: namespace.place(name), reason })?;
         Ok(draft)
     }
 
-    fn stat(&self, now: Timestamp, len: u64) -> EntryStat {
+    /// Checks what is there against what is expected, and says when the entry expires.
+    pub(crate) fn meet(
+        &self,
+        namespace: &Namespace,
+        name: &[u8],
+        settled: &Settled,
+        present: Option<&Present>,
+        entry: &mut Entry,
+    ) -> Result<(), StoreError> {
+        let now = entry.stat.created;
+        let live = present.map(|present| &present.entry.stat).filter(|stat| !stat.is_expired(now));
+        let (expected, found) = (self.expected, live.map(|stat| stat.version));
+        if !expected.holds(found) {
+            return Err(StoreError::VersionMismatch { place: namespace.place(name), expected, found });
+        }
+        entry.stat.expires = self.lifetime.expires(now, settled.settings.lifetime);
+        Ok(())
+    }
+
+    pub(crate) fn stat(&self, now: Timestamp, len: u64) -> EntryStat {
         EntryStat {
             version: 0,
             created: now,
-            expires: self.lifetime.expires(now),
+            expires: None,
             media_type: self.media_type.clone(),
             tags: self.tags.clone(),
+            compute_time: self.compute_time,
+            sensitive: self.sensitive,
             len,
         }
     }
@@ -217,7 +355,7 @@ impl EntryWriter {
                 self.sink = Sink::Inline(start);
             }
             Sink::Inline(start) => {
-                let mut blob = self.namespace.begin_blob(&self.name).await?;
+                let mut blob = self.namespace.begin_blob(&self.name, &self.draft).await?;
                 blob.write(&start).await?;
                 blob.write(bytes).await?;
                 self.sink = Sink::Blob(Box::new(blob));
@@ -242,6 +380,12 @@ impl EntryWriter {
             Sink::Blob(blob) => namespace.commit_blob(&name, &draft, *blob).await,
             Sink::Failed => Err(StoreError::WriterFailed(namespace.place(&name))),
         }
+    }
+
+    /// Puts the value under another name than the writer was begun with.
+    pub(crate) async fn finish_as(mut self, name: &[u8]) -> Result<u64, StoreError> {
+        self.name = name.into();
+        self.finish().await
     }
 
     fn failed(&self) -> StoreError {

@@ -1,150 +1,465 @@
-//! Sealing entries anew after a rotation (spec, "Re-sealing").
+//! Sealing entries anew, after a rotation or a change of mode (spec, "Re-sealing").
 
-use std::sync::Arc;
-
-use bulla_backend::{Document, ErrorKind, Expected, MAX_COMMIT_BYTES, MAX_COMMIT_WRITES, Write};
+use bulla_backend::{
+    BackendError, BlobId, Collection, Document, DocumentKey, Durability, ErrorKind, Expected, Filing, MAX_COMMIT_BYTES,
+    MAX_COMMIT_WRITES, Revision, Write,
+};
 use bulla_keyring::KeyVersion;
-use bulla_seal::Header;
+use bulla_seal::{Header, Params};
+use zeroize::Zeroizing;
 
+use crate::blob::{BlobOpener, BlobSealer};
+use crate::entry::Entry;
+use crate::gc::CONDEMNED;
+use crate::journal::{Allowance, Journal, Step};
+use crate::listed::shown;
 use crate::name::prefix;
-use crate::namespace::MAX_ROUNDS;
+use crate::namespace::{MAX_ROUNDS, Slot};
+use crate::put::SEAL_LEN;
+use crate::quarantine::QUARANTINE;
+use crate::settled::{NAMESPACES, Settled, settings_key};
 use crate::store::{DocumentPages, ENTRIES};
-use crate::walk::{Finding, Observer, WalkEvent};
-use crate::{Namespace, Place, StoreError};
+use crate::walk::{Finding, Observer, PROGRESS_CHUNKS, WalkEvent};
+use crate::{Budget, Namespace, Place, StoreError};
+
+/// How deep a re-sealing goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Depth {
+    /// Entries, settings and quarantine: what the namespace's key seals. Blobs stay as they are, under keys that only their entries know.
+    #[default]
+    Entries,
+    /// Blobs too, each under a fresh key and id: for when a blob's key may be known, as after somebody could read what an old version of the
+    /// namespace's key opened. Reads and writes every value.
+    Blobs,
+}
 
 /// What a re-sealing has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ResealCounts {
-    /// Entries that were sealed under the newest version already.
+    /// Entries that were sealed as they should be already.
     pub current: u64,
     /// Entries that are now.
     pub resealed: u64,
     /// Entries that are refused, or could not be looked at, and were left as they are.
     pub failed: u64,
+    /// Blobs that were sealed anew.
+    pub blobs: u64,
+    /// Records of the quarantine, and settings, that were sealed anew.
+    pub records: u64,
+    /// Bytes read, of documents and of blobs.
+    pub read: u64,
+    /// Whether the end was reached; else call again.
+    pub finished: bool,
 }
 
-/// A document to write, and the revision that it was read at.
+impl ResealCounts {
+    fn to_step(self) -> Vec<u64> {
+        vec![self.current, self.resealed, self.failed, self.blobs, self.records, self.read]
+    }
+
+    fn of_step(step: &Step) -> Self {
+        let [current, resealed, failed, blobs, records, read] = step.counts[..] else { return Self::default() };
+        Self { current, resealed, failed, blobs, records, read, finished: false }
+    }
+}
+
+/// What is walked over, in this order.
+const PARTS: [Collection; 2] = [ENTRIES, QUARANTINE];
+
+/// A document to write in place of the one that was read.
 struct Rewrite {
     place: Place,
-    write: Write,
-    len: usize,
+    key: DocumentKey,
+    document: Vec<u8>,
+    expected: Expected,
+    filing: Option<Filing>,
+    moved: Option<Moved>,
+}
+
+/// A blob that was sealed anew.
+struct Moved {
+    from: BlobId,
+    to: BlobId,
+}
+
+impl Rewrite {
+    fn write(self) -> Write {
+        let Self { key, document: value, expected, filing, .. } = self;
+        match filing {
+            Some(filing) => Write::PutFiled { collection: ENTRIES, key, value, expected, filing },
+            None => Write::Put { collection: ENTRIES, key, value, expected },
+        }
+    }
+}
+
+/// What became of an entry.
+enum Outcome {
+    Current,
+    Resealed,
+    /// Somebody removed it meanwhile.
+    Gone,
 }
 
 impl Namespace {
-    /// Seals every entry anew that is not sealed under the newest version of the namespace's key. Their versions, times
-    /// and blobs stay.
+    /// Seals everything of the namespace anew that is not sealed under the newest version of its key, or not as the mode of its settings
+    /// says. The entries' versions, times and values stay.
     ///
-    /// It may be stopped anywhere and begun again, and run while others read and write. What it did is durable,
-    /// whatever the durability of the namespace: once it returned with nothing failed, no entry needs an older key
-    /// version, unless another process had not noticed the rotation yet.
+    /// It may be stopped anywhere, and run while others read and write; whoever calls it next goes on. What it did is durable, whatever the
+    /// durability of the namespace: once it finished with nothing failed, no entry needs a key version that was not the newest when it
+    /// began, unless another process had not noticed the rotation yet.
     ///
     /// # Errors
-    /// Fails if documents cannot be listed or the key's newest version cannot be had, as with [`StoreError::KeyMissing`];
-    /// what else goes wrong is a finding.
-    pub async fn reseal(&self, observer: &mut Observer<'_, ResealCounts>) -> Result<ResealCounts, StoreError> {
-        let mut counts = ResealCounts::default();
-        let mut pages = DocumentPages::new(&*self.store.entries, prefix(&self.name, &[]));
-        while let Some(documents) = pages.next().await? {
-            if documents.is_empty() {
-                continue;
-            }
-            let version = self.newest().await?;
-            let mut batch = Vec::new();
-            for document in documents {
-                let Some(place) = Place::parse(document.key.as_bytes()) else { continue };
-                match self.rewrite(&version, place.clone(), document).await {
-                    Ok(None) => counts.current += 1,
-                    Ok(Some(rewrite)) => {
-                        if !has_room(&batch, &rewrite) {
-                            self.write_all(std::mem::take(&mut batch), &mut counts, observer).await;
-                        }
-                        batch.push(rewrite);
-                    }
-                    Err(error) => refuse(place, error, &mut counts, observer),
-                }
-            }
-            self.write_all(batch, &mut counts, observer).await;
-            observer(WalkEvent::Progress(&counts));
-        }
-        Ok(counts)
-    }
-
-    /// Returns the newest version of the key, which a namespace with entries has.
-    async fn newest(&self) -> Result<Arc<KeyVersion>, StoreError> {
-        self.store.newest_version(&self.name).await?.ok_or_else(|| StoreError::KeyMissing(self.name.clone()))
-    }
-
-    /// Seals a document anew; `None` if it need not be.
-    async fn rewrite(
+    /// Fails if documents cannot be listed, if settings are missing or do not open, or if the key's newest version cannot be had, as with
+    /// [`StoreError::KeyMissing`]; what else goes wrong is a finding.
+    pub async fn reseal(
         &self,
-        version: &KeyVersion,
-        place: Place,
-        document: Document,
-    ) -> Result<Option<Rewrite>, StoreError> {
-        if Header::parse(&document.value).is_ok_and(|header| header.key_version() == version.id()) {
-            return Ok(None);
-        }
-        let name = place.name.as_bytes();
-        let mut encoded = self.store.open(&self.name, name, document.value).await?;
-        let value = self.store.seal(version, &self.name, name, std::mem::take(&mut *encoded))?;
-        let len = value.len();
-        let expected = Expected::Revision(document.revision);
-        let write = Write::Put { collection: ENTRIES, key: document.key, value, expected };
-        Ok(Some(Rewrite { place, write, len }))
-    }
-
-    /// Writes a batch in one commit where the backend can, else one by one.
-    async fn write_all(
-        &self,
-        batch: Vec<Rewrite>,
-        counts: &mut ResealCounts,
+        depth: Depth,
+        budget: &Budget,
         observer: &mut Observer<'_, ResealCounts>,
-    ) {
-        let (places, writes): (Vec<_>, Vec<_>) =
-            batch.into_iter().map(|rewrite| (rewrite.place, rewrite.write)).unzip();
-        if writes.len() > 1
-            && self.store.entries.capabilities().commit
-            && self.store.entries.commit(&writes).await.is_ok()
-        {
-            counts.resealed += writes.len() as u64;
-            return;
-        }
-        // One lost race or failure spoils a whole commit; by itself each entry shows what becomes of it.
-        for (place, write) in places.into_iter().zip(writes) {
-            match self.write_one(&place, write).await {
-                Ok(true) => counts.resealed += 1,
-                Ok(false) => {}
-                Err(error) => refuse(place, error, counts, observer),
-            }
-        }
+    ) -> Result<ResealCounts, StoreError> {
+        let store = &self.store;
+        let mut aim = vec![u8::from(depth == Depth::Blobs)];
+        aim.extend(store.newest_version(&self.name).await?.iter().flat_map(|version| version.id().0));
+        let (journal, step) = Journal::open(store, "reseal", Some(&self.name), &aim).await?;
+        let step = step.unwrap_or(Step { aim, ..Step::default() });
+        let counts = ResealCounts::of_step(&step);
+        let allowance = Allowance::new(budget);
+        let work = Work { namespace: self, depth, allowance, journal, step, counts, batch: Vec::new(), observer };
+        work.run().await
     }
 
-    /// Writes one entry, again if it was replaced meanwhile; says whether it did.
-    async fn write_one(&self, place: &Place, mut write: Write) -> Result<bool, StoreError> {
+    /// Seals a document anew that is no entry, if need be; says whether it was.
+    async fn reseal_document(
+        &self,
+        collection: Collection,
+        key: &DocumentKey,
+        context: &bulla_seal::Context,
+        refused: impl Fn(bulla_seal::OpenError) -> StoreError,
+    ) -> Result<bool, StoreError> {
         for _ in 0..MAX_ROUNDS {
-            let Write::Put { collection, key, value, expected } = &write else { return Ok(false) };
-            match self.store.entries.put(*collection, key, value, *expected).await {
+            let Some(document) = self.store.entries.get(collection, key).await? else { return Ok(false) };
+            let version = self.store.newest_version(&self.name).await?;
+            let version = version.ok_or_else(|| StoreError::KeyMissing(self.name.clone()))?;
+            if Header::parse(&document.value).is_ok_and(|header| header.key_version() == version.id()) {
+                return Ok(false);
+            }
+            let opened = self.store.open_bytes(&self.name, context, document.value).await?.map_err(&refused)?;
+            let sealed = version.seal_key().seal(version.params(), context, &opened)?;
+            match self.store.entries.put(collection, key, &sealed, Expected::Revision(document.revision)).await {
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
                 written => return Ok(written.map(|_| true)?),
             }
-            let Some(document) = self.store.entries.get(ENTRIES, key).await? else { return Ok(false) };
-            let version = self.newest().await?;
-            match self.rewrite(&version, place.clone(), document).await? {
-                None => return Ok(false),
-                Some(again) => write = again.write,
+        }
+        Err(StoreError::SettingsConflict(self.name.clone()))
+    }
+
+    /// Seals the settings anew, if need be; says whether it did.
+    pub(crate) async fn reseal_settings(&self) -> Result<bool, StoreError> {
+        let refused = |reason| StoreError::OpenSettings { namespace: self.name.clone(), reason };
+        self.reseal_document(NAMESPACES, &settings_key(&self.name)?, &self.settings_context()?, refused).await
+    }
+}
+
+/// A re-sealing under way.
+struct Work<'a, 'o> {
+    namespace: &'a Namespace,
+    depth: Depth,
+    allowance: Allowance,
+    journal: Journal<'a>,
+    step: Step,
+    counts: ResealCounts,
+    /// Entries to be written in one commit, where the backend can.
+    batch: Vec<Rewrite>,
+    observer: &'a mut Observer<'o, ResealCounts>,
+}
+
+impl Work<'_, '_> {
+    async fn run(mut self) -> Result<ResealCounts, StoreError> {
+        (self.observer)(WalkEvent::Progress(&self.counts));
+        let is_done = loop {
+            let part = usize::try_from(self.step.phase).ok().and_then(|phase| PARTS.get(phase));
+            let Some(part) = part else { break true };
+            if !self.walk(*part).await? {
+                break false;
+            }
+            self.step.phase += 1;
+            self.step.after.clear();
+        };
+        if is_done {
+            self.counts.records += u64::from(self.namespace.reseal_settings().await?);
+            self.journal.close().await?;
+            self.counts.finished = true;
+        }
+        (self.observer)(WalkEvent::Progress(&self.counts));
+        Ok(self.counts)
+    }
+
+    /// Walks over a collection; says whether it came to the end.
+    async fn walk(&mut self, part: Collection) -> Result<bool, StoreError> {
+        let documents = &*self.namespace.store.entries;
+        let mut pages = DocumentPages::of(documents, part, prefix(&self.namespace.name, &[])).behind(self.step.after());
+        while let Some(page) = pages.next_of(self.allowance.page_len()).await? {
+            if page.is_empty() {
+                continue;
+            }
+            let (version, settled) = self.namespace.sealing().await?;
+            for document in page {
+                let (key, read) = (document.key.clone(), self.counts.read);
+                self.counts.read += document.value.len() as u64;
+                if part == ENTRIES {
+                    self.reseal_entry(&version, &settled, document).await;
+                } else {
+                    self.reseal_record(&document.key).await;
+                }
+                let done = self.counts.read - read;
+                self.step.after = key.as_bytes().to_vec();
+                self.allowance.spend(1, done);
+                let is_spent = self.allowance.is_spent();
+                if self.journal.is_due(done) || is_spent {
+                    self.write_step().await?;
+                }
+                if is_spent {
+                    return Ok(false);
+                }
+            }
+            self.flush().await;
+            if pages.has_more() {
+                self.write_step().await?;
+            }
+            (self.observer)(WalkEvent::Progress(&self.counts));
+        }
+        Ok(true)
+    }
+
+    /// Writes down that everything up to the entry that was seen last is done.
+    async fn write_step(&mut self) -> Result<(), StoreError> {
+        self.flush().await;
+        self.step.counts = self.counts.to_step();
+        self.journal.write(&self.step).await
+    }
+
+    async fn reseal_entry(&mut self, version: &KeyVersion, settled: &Settled, document: Document) {
+        let Some(Place { namespace, name }) = Place::parse(document.key.as_bytes()) else { return };
+        let place = Place { namespace, name: shown(settled, name.as_bytes()) };
+        let (key, revision) = (document.key.clone(), document.revision);
+        match self.rewrite(version, settled, &place, document).await {
+            // What needs no blob is written together with others.
+            Ok(Some(rewrite)) if rewrite.moved.is_none() => {
+                if !has_room(&self.batch, &rewrite) {
+                    self.flush().await;
+                }
+                self.batch.push(rewrite);
+            }
+            attempt => {
+                let outcome = self.settle(&place, &key, revision, attempt).await;
+                self.count(place, outcome);
             }
         }
+    }
+
+    async fn reseal_record(&mut self, key: &DocumentKey) {
+        let namespace = self.namespace;
+        let Some(id) = namespace.record_id(key) else { return };
+        let refused =
+            |reason| StoreError::BadQuarantineRecord { namespace: namespace.name.clone(), id, reason: Some(reason) };
+        let resealed = match namespace.record_context(&id) {
+            Ok(context) => namespace.reseal_document(QUARANTINE, key, &context, refused).await,
+            Err(error) => Err(error.into()),
+        };
+        match resealed {
+            Ok(is_new) => self.counts.records += u64::from(is_new),
+            Err(error) => {
+                self.counts.failed += 1;
+                let namespace = namespace.name.clone();
+                (self.observer)(WalkEvent::Found(Finding::Record { namespace, error }));
+            }
+        }
+    }
+
+    /// Writes the batch: in one commit where the backend can, else one by one.
+    async fn flush(&mut self) {
+        let batch = std::mem::take(&mut self.batch);
+        let documents = &self.namespace.store.entries;
+        let places: Vec<_> = batch.iter().map(|rewrite| (rewrite.place.clone(), rewrite.key.clone())).collect();
+        if !batch.is_empty() && documents.capabilities().commit {
+            let writes: Vec<_> = batch.into_iter().map(Rewrite::write).collect();
+            if documents.commit(&writes).await.is_ok() {
+                self.counts.resealed += writes.len() as u64;
+                return;
+            }
+        }
+        // One lost race or failure spoils a whole commit; by itself each entry shows what becomes of it.
+        for (place, key) in places {
+            let outcome = self.settle_anew(&place, &key).await;
+            self.count(place, outcome);
+        }
+    }
+
+    fn count(&mut self, place: Place, outcome: Result<Outcome, StoreError>) {
+        match outcome {
+            Ok(Outcome::Current) => self.counts.current += 1,
+            Ok(Outcome::Resealed) => self.counts.resealed += 1,
+            Ok(Outcome::Gone) => {}
+            Err(error) => {
+                self.counts.failed += 1;
+                (self.observer)(WalkEvent::Found(Finding::Entry { place, error }));
+            }
+        }
+    }
+
+    /// Seals one entry anew and writes it, whatever is there now.
+    async fn settle_anew(&mut self, place: &Place, key: &DocumentKey) -> Result<Outcome, StoreError> {
+        let Some(document) = self.namespace.store.entries.get(ENTRIES, key).await? else { return Ok(Outcome::Gone) };
+        let revision = document.revision;
+        let (version, settled) = self.namespace.sealing().await?;
+        let attempt = self.rewrite(&version, &settled, place, document).await;
+        self.settle(place, key, revision, attempt).await
+    }
+
+    /// Writes what became of an entry that was read at a revision, or begins again if it was replaced meanwhile.
+    async fn settle(
+        &mut self,
+        place: &Place,
+        key: &DocumentKey,
+        mut revision: Revision,
+        mut attempt: Result<Option<Rewrite>, StoreError>,
+    ) -> Result<Outcome, StoreError> {
+        for _ in 0..MAX_ROUNDS {
+            let failed = match attempt {
+                Ok(None) => return Ok(Outcome::Current),
+                Ok(Some(rewrite)) => {
+                    if self.write(rewrite).await? {
+                        return Ok(Outcome::Resealed);
+                    }
+                    None
+                }
+                Err(error) => Some(error),
+            };
+            let found = self.namespace.store.entries.get(ENTRIES, key).await?;
+            let Some(document) = found else { return Ok(Outcome::Gone) };
+            // Perhaps somebody replaced it, and deleted the blob.
+            if let Some(error) = failed
+                && document.revision == revision
+            {
+                return Err(error);
+            }
+            revision = document.revision;
+            let (version, settled) = self.namespace.sealing().await?;
+            attempt = self.rewrite(&version, &settled, place, document).await;
+        }
         Err(StoreError::Conflict(place.clone()))
+    }
+
+    /// Seals an entry anew, and in the depth its blob; `None` if it need not be.
+    async fn rewrite(
+        &mut self,
+        version: &KeyVersion,
+        settled: &Settled,
+        place: &Place,
+        document: Document,
+    ) -> Result<Option<Rewrite>, StoreError> {
+        let Document { key, revision, value } = document;
+        let namespace = self.namespace;
+        let header = Header::parse(&value).ok();
+        let is_sealed_so = |params: Params| {
+            header.as_ref().is_some_and(|header| {
+                header.key_version() == version.id() && header.params().suite == params.suite
+            })
+        };
+        if self.depth == Depth::Entries && is_sealed_so(settled.params(version.params(), false)) {
+            return Ok(None);
+        }
+        let group_len = prefix(&namespace.name, &[]).len();
+        let (mut entry, value) = namespace.open_stored(settled, &key.as_bytes()[group_len..], value).await?;
+        let slot = Slot { key, group_len, hidden: entry.name.clone() };
+        let params = settled.entry_params(version.params(), &entry);
+        let mut moved = None;
+        if self.depth == Depth::Blobs && entry.blob.is_some() {
+            moved = self.reseal_blob(settled, place, &mut entry).await?;
+        } else if is_sealed_so(params) {
+            return Ok(None);
+        }
+        // What is there is not put: it may stay, though the limit was lowered meanwhile.
+        let filing = namespace.filing(settled, &slot, &entry).map(|filing| Filing { limit: None, ..filing });
+        let encoded = entry.encode(&value, SEAL_LEN);
+        let document = namespace.store.seal(version, params, &namespace.name, slot.stored(), encoded)?;
+        let expected = Expected::Revision(revision);
+        Ok(Some(Rewrite { place: place.clone(), key: slot.key, document, expected, filing, moved }))
+    }
+
+    /// Seals the blob of an entry anew, to another blob, which the entry then refers to.
+    async fn reseal_blob(
+        &mut self,
+        settled: &Settled,
+        place: &Place,
+        entry: &mut Entry,
+    ) -> Result<Option<Moved>, StoreError> {
+        let Some(old) = &entry.blob else { return Ok(None) };
+        let (store, name) = (&self.namespace.store, &self.namespace.name);
+        let (project, from) = (store.keyring.project(), old.id);
+        let opener = BlobOpener::open(&*store.blobs, &project, name, old, entry.stat.len).await;
+        let opener = opener.map_err(|error| error.at(place.clone(), from))?;
+        let params = settled.params(Params::default(), entry.stat.sensitive);
+        let mut sealer = BlobSealer::begin(&*store.blobs, &project, name, Durability::Durable, params).await?;
+        let (mut stored, mut opened) = (Vec::new(), Zeroizing::new(vec![0; opener.chunk_len()]));
+        for index in 0.. {
+            let len = opener.open_chunk(index, &mut stored, &mut opened).await;
+            let Some(len) = len.map_err(|error| error.at(place.clone(), from))? else { break };
+            sealer.write(&opened[..len]).await?;
+            self.counts.read += len as u64;
+            if index % PROGRESS_CHUNKS == PROGRESS_CHUNKS - 1 {
+                (self.observer)(WalkEvent::Progress(&self.counts));
+            }
+        }
+        let to = sealer.id();
+        match sealer.finish().await {
+            Ok((reference, _)) => entry.blob = Some(reference),
+            Err(error) => {
+                self.namespace.discard(&to).await;
+                return Err(error);
+            }
+        }
+        Ok(Some(Moved { from, to }))
+    }
+
+    /// Writes one entry, unless it was changed meanwhile; of its blobs the one stays that it refers to.
+    async fn write(&mut self, mut rewrite: Rewrite) -> Result<bool, StoreError> {
+        let moved = rewrite.moved.take();
+        match self.write_document(rewrite, moved.as_ref()).await {
+            // Nothing was written, so that nobody knows of the new blob.
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                if let Some(Moved { to, .. }) = moved {
+                    self.namespace.discard(&to).await;
+                }
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+            Ok(()) => {
+                if let Some(Moved { from, .. }) = moved {
+                    self.namespace.discard(&from).await;
+                    self.counts.blobs += 1;
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    async fn write_document(&mut self, rewrite: Rewrite, moved: Option<&Moved>) -> Result<(), BackendError> {
+        let documents = &self.namespace.store.entries;
+        if !documents.capabilities().commit {
+            return documents.put(ENTRIES, &rewrite.key, &rewrite.document, rewrite.expected).await.map(drop);
+        }
+        let mut writes = vec![rewrite.write()];
+        if let Some(Moved { to, .. }) = moved {
+            let key = DocumentKey::new(to.0)?;
+            writes.push(Write::Check { collection: CONDEMNED, key, expected: Expected::Absent });
+        }
+        documents.commit(&writes).await.map(drop)
     }
 }
 
 fn has_room(batch: &[Rewrite], next: &Rewrite) -> bool {
-    let bytes: usize = batch.iter().map(|rewrite| rewrite.len).sum();
-    batch.len() < MAX_COMMIT_WRITES && bytes + next.len <= MAX_COMMIT_BYTES
-}
-
-fn refuse(place: Place, error: StoreError, counts: &mut ResealCounts, observer: &mut Observer<'_, ResealCounts>) {
-    counts.failed += 1;
-    observer(WalkEvent::Found(Finding::Entry { place, error }));
+    let bytes: usize = batch.iter().map(|rewrite| rewrite.document.len()).sum();
+    batch.len() < MAX_COMMIT_WRITES && bytes + next.document.len() <= MAX_COMMIT_BYTES
 }

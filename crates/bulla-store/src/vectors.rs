@@ -4,29 +4,56 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bulla_backend::{BlobId, Blobs, Durability, MemoryBlobs, Timestamp};
-use bulla_seal::{KeyVersionId, ProjectId, SealKey};
+use bulla_seal::{Context, Header, KeyVersionId, MacKey, ProjectId, SealKey};
 use data_encoding::{BASE64, HEXLOWER};
 use pollster::block_on;
 use serde_json::Value;
 
+use crate::blinding::blind;
 use crate::blob::BlobOpener;
 use crate::entry::Entry;
 use crate::name::document_key;
-use crate::store::{open_document, parse_entry, place};
-use crate::{NamespaceName, Place, StoreError};
+use crate::store::{open_document, parse_entry, place, refuse_exposed};
+use crate::{BadEntry, NamespaceName, Place, QuarantineRecord, StoreError, StoredSettings};
 
 #[test]
 fn both_implementations_agree_on_every_vector() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/vectors/store");
+    let outcomes = check_folder("store", Vector::check);
+    assert!(outcomes["ok"] >= 19 && outcomes.values().sum::<usize>() >= 126, "the vectors are all there");
+}
+
+#[test]
+fn both_implementations_agree_on_every_settings_document() {
+    let outcomes = check_folder("store_settings", |vector, file| {
+        vector.check_sealed(file, |message| {
+            StoredSettings::parse(message).map(|settings| settings.encode()).map_err(|_| "bad_settings")
+        });
+    });
+    assert!(outcomes["ok"] >= 5 && outcomes.values().sum::<usize>() >= 33, "the vectors are all there");
+}
+
+#[test]
+fn both_implementations_agree_on_every_quarantine_record() {
+    let outcomes = check_folder("store_quarantine", |vector, file| {
+        vector.check_sealed(file, |message| {
+            QuarantineRecord::parse(message).map(|record| record.encode()).ok_or("bad_record")
+        });
+    });
+    assert!(outcomes["ok"] >= 4 && outcomes.values().sum::<usize>() >= 26, "the vectors are all there");
+}
+
+/// Checks every vector of a folder, and counts the outcomes that they promise.
+fn check_folder(folder: &str, check: impl Fn(&Vector, &str)) -> BTreeMap<String, usize> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/vectors").join(folder);
     let mut outcomes = BTreeMap::<String, usize>::new();
     for file in std::fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
         let vector = Vector::read(&path);
-        vector.check(&path.file_name().unwrap().to_string_lossy());
+        check(&vector, &path.file_name().unwrap().to_string_lossy());
         *outcomes.entry(vector.text("expect")).or_default() += 1;
     }
     println!("{outcomes:?}");
-    assert!(outcomes["ok"] >= 19 && outcomes.values().sum::<usize>() >= 96, "the vectors are all there");
+    outcomes
 }
 
 struct Vector(Value);
@@ -54,7 +81,7 @@ impl Vector {
 
     fn check(&self, file: &str) {
         let namespace: NamespaceName = self.text("namespace").parse().unwrap();
-        let name = self.bytes("name").unwrap();
+        let name = self.stored_name();
         let document_key = document_key(&namespace, &name).unwrap();
         assert_eq!(Some(document_key.as_bytes()), self.bytes("document_key").as_deref(), "{file}");
         assert_eq!(Place::parse(document_key.as_bytes()), Some(place(&namespace, &name)), "{file}");
@@ -69,15 +96,34 @@ impl Vector {
         }
     }
 
+    /// Returns what the document's key shows of the name.
+    fn stored_name(&self) -> Vec<u8> {
+        let name = self.bytes("name").unwrap();
+        match self.bytes("index") {
+            None => name,
+            Some(material) => {
+                let key = MacKey::new(&material).unwrap();
+                blind(|message| key.tag(message), &name).unwrap()
+            }
+        }
+    }
+
     /// Takes the steps of the specification, "Reading".
     fn open(&self, namespace: &NamespaceName, name: &[u8]) -> Result<(Entry, Vec<u8>), StoreError> {
         let project = ProjectId(self.array("project"));
         let material = self.bytes("material").unwrap();
         let key = SealKey::new(KeyVersionId(self.array("key_version")), &material).unwrap();
         let document = self.bytes("document").unwrap();
+        let suite = Header::parse(&document).ok().map(|header| header.params().suite);
         let opened = open_document(&key, &project, namespace, name, document)?;
         assert_eq!(self.bytes("entry").as_deref(), Some(opened.as_slice()), "both open it to the same");
         let (entry, value) = parse_entry(namespace, name, opened)?;
+        let bad_entry = |reason| StoreError::BadEntry { place: place(namespace, name), reason };
+        refuse_exposed(suite, &entry).map_err(bad_entry)?;
+        let true_name = self.bytes("index").map(|_| self.bytes("name").unwrap());
+        if entry.name.as_ref().map(|name| name.as_bytes().to_vec()) != true_name {
+            return Err(bad_entry(BadEntry::Name));
+        }
         let Some(reference) = &entry.blob else { return Ok((entry, value.to_vec())) };
         let blobs = self.blobs();
         block_on(async {
@@ -86,6 +132,32 @@ impl Vector {
         })
         .map_err(|error| error.at(place(namespace, name), reference.id))
         .map(|value| (entry, value))
+    }
+
+    /// Opens what lies beside entries, and holds the outcome of reading it against the one that is promised.
+    fn check_sealed(&self, file: &str, read: impl Fn(&[u8]) -> Result<Vec<u8>, &'static str>) {
+        let project = ProjectId(self.array("project"));
+        let record = self.bytes("record");
+        let domain = if record.is_some() { "bulla/store/quarantine" } else { "bulla/store/settings" };
+        let mut context = Context::in_domain(domain, &project).text("namespace", &self.text("namespace"));
+        if let Some(record) = &record {
+            context = context.bytes("record", record);
+        }
+        let key = SealKey::new(KeyVersionId(self.array("key_version")), &self.bytes("material").unwrap()).unwrap();
+        let outcome = match key.open(&context.build().unwrap(), &self.bytes("sealed").unwrap()) {
+            Err(error) => error.code(),
+            Ok(message) => {
+                assert_eq!(self.bytes("message").as_deref(), Some(message.as_slice()), "{file}");
+                match read(&message) {
+                    Err(code) => code,
+                    Ok(again) => {
+                        assert_eq!(again, message, "{file}: encoding again gives the same");
+                        "ok"
+                    }
+                }
+            }
+        };
+        assert_eq!(outcome, self.text("expect"), "{file}");
     }
 
     fn blobs(&self) -> MemoryBlobs {
@@ -108,6 +180,11 @@ impl Vector {
         assert_eq!(stat.expires, self.0.get("expires").map(|at| Timestamp(at.as_u64().unwrap())), "{file}");
         assert_eq!(stat.media_type.as_deref(), self.0.get("media_type").map(|text| text.as_str().unwrap()), "{file}");
         assert_eq!(stat.tags, tags, "{file}");
+        let name = entry.name.as_ref().map(|name| name.as_bytes().to_vec());
+        assert_eq!(name, self.bytes("true_name"), "{file}");
+        let compute_time = stat.compute_time.map(|time| u64::try_from(time.as_millis()).unwrap());
+        assert_eq!(compute_time, self.0.get("compute_time").map(|time| time.as_u64().unwrap()), "{file}");
+        assert_eq!(stat.sensitive, self.0.get("sensitive").is_some(), "{file}");
         assert_eq!(Some(value), self.bytes("value").as_deref(), "{file}");
         let inline = if entry.blob.is_some() { &[][..] } else { value };
         assert_eq!(Some(entry.encode(inline, 0)), self.bytes("entry"), "{file}: encoding again gives the same");

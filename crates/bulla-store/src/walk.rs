@@ -4,7 +4,7 @@ use std::fmt;
 
 use bulla_backend::{BlobId, DocumentKey};
 
-use crate::{Place, StoreError};
+use crate::{FlecheError, NamespaceName, Place, StoreError};
 
 /// Something that is not as it should be.
 #[derive(Debug)]
@@ -19,13 +19,36 @@ pub enum Finding {
         /// Why.
         error: StoreError,
     },
-    /// A blob of [`MIN_ORPHAN_AGE`](crate::MIN_ORPHAN_AGE) or more that no entry refers to that could be opened.
+    /// Settings that are refused, missing, or could not be looked at.
+    Settings {
+        /// Of which namespace.
+        namespace: NamespaceName,
+        /// Why.
+        error: StoreError,
+    },
+    /// A quarantine record that is refused, or could not be looked at.
+    Record {
+        /// Of which namespace.
+        namespace: NamespaceName,
+        /// Why.
+        error: StoreError,
+    },
+    /// A document, beside the entries, that is not of the form of its collection.
+    BadDocument {
+        /// The name of the collection.
+        collection: &'static str,
+        /// Its key.
+        key: DocumentKey,
+    },
+    /// A blob of [`MIN_ORPHAN_AGE`](crate::MIN_ORPHAN_AGE) or more that nothing refers to that could be opened.
     OrphanBlob {
         /// Which blob.
         id: BlobId,
         /// Its stored length, in bytes.
         len: u64,
     },
+    /// A file of a fleche directory that is refused, or whose entry holds something else.
+    Fleche(FlecheError),
 }
 
 impl Finding {
@@ -34,8 +57,10 @@ impl Finding {
     pub fn code(&self) -> &'static str {
         match self {
             Self::BadKey(_) => "bad_key",
-            Self::Entry { error, .. } => error.code(),
+            Self::Entry { error, .. } | Self::Settings { error, .. } | Self::Record { error, .. } => error.code(),
+            Self::BadDocument { .. } => "bad_document",
             Self::OrphanBlob { .. } => "orphan_blob",
+            Self::Fleche(error) => error.code(),
         }
     }
 }
@@ -48,13 +73,27 @@ impl fmt::Display for Finding {
             Self::Entry { place, error: error @ (StoreError::Backend(_) | StoreError::Keyring { .. }) } => {
                 write!(f, "the entry {place} could not be looked at: {error}")
             }
-            Self::Entry { error, .. } => error.fmt(f),
-            Self::OrphanBlob { id, len } => write!(f, "no entry refers to the blob {id} of {len} bytes"),
+            Self::Settings { namespace, error: error @ (StoreError::Backend(_) | StoreError::Keyring { .. }) } => {
+                write!(f, "the settings of namespace `{namespace}` could not be looked at: {error}")
+            }
+            Self::Record { namespace, error: error @ (StoreError::Backend(_) | StoreError::Keyring { .. }) } => {
+                write!(f, "a quarantine record of namespace `{namespace}` could not be looked at: {error}")
+            }
+            Self::Entry { error, .. } | Self::Settings { error, .. } | Self::Record { error, .. } => error.fmt(f),
+            Self::BadDocument { collection, key } => {
+                write!(f, "the document `{key}` in `{collection}` is not of the form that it must have; delete it")
+            }
+            Self::Fleche(error) => error.fmt(f),
+            Self::OrphanBlob { id, len } => write!(f, "nothing refers to the blob {id} of {len} bytes"),
         }
     }
 }
 
-/// What a walk tells its observer, who is called after every page and for every finding.
+/// A walk tells how far it is at least once in so many chunks of a blob, that is in 4 MiB of most.
+pub(crate) const PROGRESS_CHUNKS: u64 = 64;
+
+/// What a walk tells its observer, who is called after every page, every few chunks of a large value, and for every finding. An observer who
+/// takes its time holds the walk back by as much.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum WalkEvent<'a, Counts> {

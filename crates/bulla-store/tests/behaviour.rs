@@ -8,10 +8,7 @@ use async_trait::async_trait;
 use bulla_backend::{
     BlobId, BlobPage, BlobReader, BlobWriter, Blobs, Clock, Durability, MemoryBlobs, MemoryDocuments, Result, Timestamp,
 };
-use bulla_store::{
-    EntryName, EntryQuery, ExpectedVersion, GetOptions, Lifetime, MAX_INLINE_LEN, MAX_NAME_LEN, MAX_VALUE_LEN,
-    PutOptions, StoreError,
-};
+use bulla_store::{Budget, CheckOptions, Depth, EntryName, EntryQuery, ExpectedVersion, GcOptions, GetOptions, Lifetime, MAX_INLINE_LEN, MAX_NAME_LEN, MAX_VALUE_LEN, PutOptions, StoreError};
 use pollster::block_on;
 
 use crate::ground::{Ground, assert_code, names, pattern, read, value, write};
@@ -79,6 +76,7 @@ fn what_is_said_about_a_value_is_kept() {
         media_type: Some("application/json".to_owned()),
         tags: ["b", "a", "b"].map(str::to_owned).to_vec(),
         expected: ExpectedVersion::Absent,
+        ..PutOptions::default()
     };
     for (name, len) in [(&b"small"[..], 3), (b"large", 100_000)] {
         block_on(namespace.put(name, &pattern(len, 0), &options)).unwrap();
@@ -292,8 +290,9 @@ fn work_may_move_between_threads() {
     is_sendable(&namespace.reader(b"n", &GetOptions::default()));
     is_sendable(&namespace.list(&EntryQuery::default()));
     is_sendable(&namespace.remove(b"n", ExpectedVersion::Any));
-    is_sendable(&namespace.reseal(&mut |_| {}));
-    is_sendable(&ground.store.check(&mut |_| {}));
+    is_sendable(&namespace.reseal(Depth::Entries, &Budget::UNLIMITED, &mut |_| {}));
+    is_sendable(&ground.store.gc(&GcOptions::default(), &Budget::UNLIMITED, &mut |_| {}));
+    is_sendable(&ground.store.check(&CheckOptions::default(), &Budget::UNLIMITED, &mut |_| {}));
     write(&namespace, b"n", b"v");
     let mut reader = block_on(namespace.reader(b"n", &GetOptions::default())).unwrap();
     is_sendable(&reader.read_chunk());

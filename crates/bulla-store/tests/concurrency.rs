@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use bulla_backend::{Durability, SystemClock};
-use bulla_store::{ExpectedVersion, GetOptions, PutOptions, Store, StoreError};
+use bulla_store::{Budget, Depth, ExpectedVersion, GetOptions, PutOptions, Store, StoreError};
 use pollster::block_on;
 
 use crate::ground::{Ground, check, open_folder, pattern, read, write};
@@ -125,7 +125,7 @@ fn resealing_goes_on_beside_readers_and_writers() {
         }
         for _ in 0..5 {
             ground.rotate("shared");
-            let counts = block_on(namespace.reseal(&mut |_| {})).unwrap();
+            let counts = block_on(namespace.reseal(Depth::Entries, &Budget::UNLIMITED, &mut |_| {})).unwrap();
             assert_eq!(counts.failed, 0);
         }
     });

@@ -7,7 +7,7 @@ use std::thread;
 
 use bulla_backend::testing::{Fault, Loss, SimDisk};
 use bulla_backend::{Blobs, Documents, Durability, FileBlobs, JsonDocuments};
-use bulla_store::{ExpectedVersion, Lifetime, PutOptions, Store};
+use bulla_store::{Budget, Depth, ExpectedVersion, Lifetime, PutOptions, Store};
 use pollster::block_on;
 
 use crate::ground::{Ground, check, names, open_folder, pattern, read, value, write};
@@ -122,7 +122,7 @@ fn the_store_lasts_in_sqlite_and_files() {
     block_on(ground.namespace("a").put(b"\0\xff", b"v", &options)).unwrap();
     ground.reopen();
     ground.rotate("a/b");
-    let counts = block_on(ground.namespace("a/b").reseal(&mut |_| {})).unwrap();
+    let counts = block_on(ground.namespace("a/b").reseal(Depth::Entries, &Budget::UNLIMITED, &mut |_| {})).unwrap();
     assert_eq!((counts.resealed, counts.failed), (5, 0));
     ground.reopen();
     for (seed, len) in (0..).zip(lengths) {

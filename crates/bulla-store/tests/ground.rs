@@ -10,10 +10,8 @@ use bulla_backend::{
     MemoryBlobs, MemoryDocuments, SqliteDocuments, SqliteOptions, SystemClock, Timestamp,
 };
 use bulla_keyring::{Identity, Keyring};
-use bulla_seal::{Context, KeyVersionId};
-use bulla_store::{
-    CheckCounts, Entry, EntryQuery, Finding, GetOptions, MIN_ORPHAN_AGE, Namespace, Store, StoreError, WalkEvent,
-};
+use bulla_seal::{Context, KeyVersionId, Params, Suite};
+use bulla_store::{Budget, CheckCounts, CheckOptions, Entry, EntryQuery, Finding, GetOptions, MIN_ORPHAN_AGE, Namespace, Store, StoreError, WalkEvent};
 use pollster::block_on;
 use tempfile::TempDir;
 
@@ -166,13 +164,19 @@ impl Ground {
 
     /// Writes an entry past the store, but sealed with the project's key, as only an insider could.
     pub(crate) fn forge(&self, namespace: &str, name: &[u8], encoded: &[u8]) {
+        self.forge_as(namespace, name, encoded, Suite::Aes256Gcm);
+    }
+
+    /// As [`Self::forge`], with another suite.
+    pub(crate) fn forge_as(&self, namespace: &str, name: &[u8], encoded: &[u8], suite: Suite) {
         let version = block_on(self.keyring.current(self.namespace(namespace).name().key())).unwrap();
         let context = Context::in_domain("bulla/store/entry", &self.keyring.project())
             .text("namespace", namespace)
             .bytes("name", name)
             .build()
             .unwrap();
-        let document = version.seal_key().seal(version.params(), &context, encoded).unwrap();
+        let params = Params { suite, ..version.params() };
+        let document = version.seal_key().seal(params, &context, encoded).unwrap();
         self.plant(namespace, name, &document);
     }
 
@@ -224,7 +228,7 @@ pub(crate) fn document_key(namespace: &str, name: &[u8]) -> DocumentKey {
 
 pub(crate) fn check(store: &Store) -> (CheckCounts, Vec<Finding>) {
     let mut findings = Vec::new();
-    let counts = block_on(store.check(&mut |event| {
+    let counts = block_on(store.check(&CheckOptions::default(), &Budget::UNLIMITED, &mut |event| {
         if let WalkEvent::Found(finding) = event {
             findings.push(finding);
         }

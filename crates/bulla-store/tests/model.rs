@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bulla_store::{ExpectedVersion, GetOptions, Lifetime, Namespace, PutOptions, StoreError};
+use bulla_store::{Budget, Depth, ExpectedVersion, GetOptions, Lifetime, Namespace, PutOptions, StoreError};
 use pollster::block_on;
 use proptest::prelude::*;
 
@@ -100,7 +100,7 @@ fn take(ground: &mut Ground, model: &mut Model, step: Step) {
             assert_eq!(put.unwrap(), version);
             let expires = match lifetime {
                 Lifetime::For(duration) => Some(model.now + u64::try_from(duration.as_millis()).unwrap()),
-                Lifetime::Unlimited | Lifetime::Until(_) => None,
+                Lifetime::Inherited | Lifetime::Unlimited | Lifetime::Until(_) => None,
             };
             model.rows.insert((at, name), Row { version, value, expires });
             model.used[at] = true;
@@ -137,7 +137,7 @@ fn take(ground: &mut Ground, model: &mut Model, step: Step) {
         Step::Rotate { namespace: at } if model.used[at] => ground.rotate(NAMESPACES[at]),
         Step::Rotate { .. } => {}
         Step::Reseal { namespace: at } => {
-            let counts = block_on(namespace(ground, at).reseal(&mut |_| {})).unwrap();
+            let counts = block_on(namespace(ground, at).reseal(Depth::Entries, &Budget::UNLIMITED, &mut |_| {})).unwrap();
             let rows = model.rows.keys().filter(|(namespace, _)| *namespace == at).count() as u64;
             assert_eq!((counts.resealed + counts.current, counts.failed), (rows, 0));
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bulla_backend::DocumentKey;
 use bulla_seal::KeyVersionId;
-use bulla_store::{VersionUsage, WalkEvent};
+use bulla_store::{Budget, Depth, VersionUsage, WalkEvent};
 use pollster::block_on;
 
 use crate::ground::{Ground, write};
@@ -34,7 +34,7 @@ fn entries_are_counted_by_the_version_that_seals_them() {
     assert_eq!(usage(&ground, &[first]).total(), 2);
     assert_eq!(usage(&ground, &[]).total(), 0);
 
-    block_on(a.reseal(&mut |_| {})).unwrap();
+    block_on(a.reseal(Depth::Entries, &Budget::UNLIMITED, &mut |_| {})).unwrap();
     assert_eq!(usage(&ground, &[first]).entries.get(&first), None);
     assert_eq!(usage(&ground, &[second]).total(), 4);
 }

@@ -1,0 +1,469 @@
+//! What failed verification, kept for whoever looks into it (spec, "Quarantine").
+
+mod record;
+
+use bulla_backend::{
+    BlobId, Collection, Document, DocumentKey, Durability, ErrorKind, Event, Expected, ListQuery, Write,
+};
+use bulla_seal::{Context, SealError};
+
+use crate::blob::{BlobError, BlobOpener};
+use crate::entry::Entry;
+use crate::gc::CONDEMNED;
+use crate::listed::shown;
+use crate::name::{document_key, prefix};
+use crate::namespace::{MAX_ROUNDS, Present, Slot};
+use crate::settled::Settled;
+use crate::store::ENTRIES;
+use crate::{Namespace, OnTamper, Place, StoreError};
+
+pub use record::{MAX_QUARANTINED_LEN, ParseQuarantineIdError, QuarantineId, QuarantineRecord};
+
+/// Where quarantine records lie, by namespace and id.
+pub(crate) const QUARANTINE: Collection = Collection::new("quarantine", Durability::Durable);
+
+const DOMAIN: &str = "bulla/store/quarantine";
+
+/// How many records of one name are looked at to say whether there is one: the first, unless others were planted beside it.
+const LOOKED_AT: usize = 16;
+
+/// What became of a document that failed verification.
+enum Aside {
+    /// It lies in quarantine, and its place is free.
+    Moved,
+    /// It is not there any more, or verified when it was looked at again.
+    Changed,
+    /// It could not be moved.
+    Stays,
+}
+
+/// One quarantine record of a listing.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Quarantined {
+    /// Names it.
+    pub id: QuarantineId,
+    /// What it says, or why it is refused itself.
+    pub record: Result<QuarantineRecord, StoreError>,
+    /// The entry that it is about; without a record, it is not known.
+    pub place: Option<Place>,
+}
+
+/// Some quarantine records.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct QuarantinePage {
+    /// The records, in order of their ids.
+    pub records: Vec<Quarantined>,
+    /// Where the next page begins (`after`), or `None` if this was the last.
+    pub next: Option<QuarantineId>,
+}
+
+impl Namespace {
+    /// Lists one page of the namespace's quarantine records, behind the one of an id.
+    ///
+    /// # Errors
+    /// Fails if the storage cannot be read.
+    pub async fn quarantine(&self, after: Option<QuarantineId>) -> Result<QuarantinePage, StoreError> {
+        let after = after.map(|id| self.record_key(&id)).transpose()?;
+        let query = ListQuery { prefix: prefix(&self.name, &[]), after, limit: 0 };
+        let page = self.store.entries.list(QUARANTINE, &query).await?;
+        let mut records = Vec::new();
+        for Document { key, value, .. } in page.documents {
+            let Some(id) = self.record_id(&key) else { continue };
+            let record = self.open_record(&id, value).await;
+            let place = match &record {
+                Ok(record) => Some(self.record_place(record).await),
+                Err(_) => None,
+            };
+            records.push(Quarantined { id, record, place });
+        }
+        let next = page.next.and_then(|_| records.last().map(|last| last.id));
+        Ok(QuarantinePage { records, next })
+    }
+
+    /// Puts the document of an entry that does not open into quarantine, whatever the reason; says whether there was one. Without being asked,
+    /// none is moved whose key is not at hand, or that a newer program may have written.
+    ///
+    /// # Errors
+    /// Fails if the storage cannot be read or written, or the namespace's key cannot be had.
+    pub async fn set_aside(&self, name: &[u8]) -> Result<bool, StoreError> {
+        let settled = self.settled().await?;
+        let slot = self.slot(&settled, name)?;
+        for _ in 0..MAX_ROUNDS {
+            let Err(error) = self.present(&slot).await else { return Ok(false) };
+            if !error.is_integrity_failure() {
+                return Err(error);
+            }
+            let suspect =
+                Suspect { key: &slot.key, group_len: slot.group_len, name: slot.hidden.as_ref(), whatever: true };
+            match self.try_set_aside(&settled, &suspect, &error).await? {
+                Aside::Moved => return Ok(true),
+                Aside::Changed => {}
+                Aside::Stays => return Err(error),
+            }
+        }
+        Err(StoreError::Conflict(self.place(name)))
+    }
+
+    /// Puts a document back that is in quarantine, if it opens now, with its blob, and its place is free; and returns its place.
+    ///
+    /// # Errors
+    /// [`StoreError::NotQuarantined`] if there is no such record; [`StoreError::Occupied`] if there is an entry in its place; the reason if
+    /// it does not open.
+    ///
+    /// # Security
+    /// What opens is authentic, and may be old: a record that was removed can be put back by whoever writes to the storage, as an entry can.
+    pub async fn restore_quarantined(&self, id: &QuarantineId) -> Result<Place, StoreError> {
+        let key = self.record_key(id)?;
+        let missing = || StoreError::NotQuarantined { namespace: self.name.clone(), id: *id };
+        let found = self.store.entries.get(QUARANTINE, &key).await?.ok_or_else(missing)?;
+        let record = self.open_record(id, found.value).await?;
+        let settled = self.settled().await?;
+        let stored = record.stored.as_bytes();
+        let (entry, _) = self.open_stored(&settled, stored, record.document.clone()).await?;
+        let place = self.record_place(&record).await;
+        if let Some(reference) = &entry.blob {
+            self.verify_blob(&entry).await.map_err(|error| error.at(place.clone(), reference.id))?;
+        }
+        let slot = Slot {
+            key: document_key(&self.name, stored)?,
+            group_len: prefix(&self.name, &[]).len(),
+            hidden: entry.name.clone(),
+        };
+        let (collection, expected) = (ENTRIES, Expected::Absent);
+        let value = record.document;
+        let put = match self.filing(&settled, &slot, &entry) {
+            Some(filing) => Write::PutFiled { collection, key: slot.key, value, expected, filing },
+            None => Write::Put { collection, key: slot.key, value, expected },
+        };
+        let delete = Write::Delete { collection: QUARANTINE, key, expected: Expected::Revision(found.revision) };
+        // A collection that has condemned the blob spares it once it has seen the record; it must not miss it on its way.
+        match self.write_both(put, delete, entry.blob.as_ref().map(|blob| &blob.id)).await {
+            Err(error) if error.kind() == ErrorKind::Conflict && self.is_collecting(&entry).await? => {
+                return Err(StoreError::Conflict(place));
+            }
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                let taken = self.store.entries.get(ENTRIES, &document_key(&self.name, stored)?).await?.is_some();
+                return Err(if taken { StoreError::Occupied(place) } else { StoreError::Conflict(place) });
+            }
+            Err(error) if error.kind() == ErrorKind::Limit => return Err(StoreError::LimitReached(self.name.clone())),
+            Err(error) => return Err(error.into()),
+        }
+        self.changed("quarantine_restore", place.name.as_bytes());
+        Ok(place)
+    }
+
+    /// Removes a quarantine record for good; says whether there was one. Its blob, if it has one that no entry refers to, is an orphan from then on.
+    ///
+    /// # Errors
+    /// Fails if the storage cannot be written.
+    pub async fn remove_quarantined(&self, id: &QuarantineId) -> Result<bool, StoreError> {
+        let removed = self.store.entries.delete(QUARANTINE, &self.record_key(id)?, Expected::Any).await?;
+        if removed {
+            self.store.shared.recorder.record(&Event::Change { action: "quarantine_remove", subject: id });
+        }
+        Ok(removed)
+    }
+
+    /// Reads an entry that is about to be replaced; what fails verification is put into quarantine, and its place is free.
+    pub(crate) async fn present_or_quarantine(&self, slot: &Slot) -> Result<Option<Present>, StoreError> {
+        for _ in 0..MAX_ROUNDS {
+            let error = match self.present(slot).await {
+                Err(error) if error.is_tampering() => error,
+                looked => return looked,
+            };
+            let settled = self.settled().await?;
+            match self.suspect(&settled, slot, &error).await {
+                Aside::Moved => return Ok(None),
+                Aside::Changed => {}
+                Aside::Stays => return Err(error),
+            }
+        }
+        Err(StoreError::Conflict(self.place(slot.shown())))
+    }
+
+    /// Puts what failed verification into quarantine. `Err` says what to tell whoever asked for it; `Ok`, to look again.
+    pub(crate) async fn tampered(&self, name: &[u8], error: StoreError) -> Result<(), StoreError> {
+        if matches!(error, StoreError::SettingsMissing(_)) && self.read_settled().await?.version > 0 {
+            // Others made the settings, and the entries, since this process looked.
+            return Ok(());
+        }
+        if !error.is_tampering() {
+            return Err(error);
+        }
+        let settled = self.settled().await?;
+        match self.suspect(&settled, &self.slot(&settled, name)?, &error).await {
+            Aside::Changed => Ok(()),
+            Aside::Moved | Aside::Stays => match settled.settings.on_tamper {
+                OnTamper::Error => Err(error),
+                OnTamper::Miss => Err(StoreError::NotFound(self.place(name))),
+            },
+        }
+    }
+
+    /// Puts what failed verification into quarantine, if it can be.
+    pub(crate) async fn report(&self, name: &[u8], error: &StoreError) {
+        if error.is_tampering()
+            && let Ok(settled) = self.settled().await
+            && let Ok(slot) = self.slot(&settled, name)
+        {
+            self.suspect(&settled, &slot, error).await;
+        }
+    }
+
+    /// Puts an entry that a walk found to be refused into quarantine; says whether it lies there now.
+    pub(crate) async fn set_aside_listed(&self, settled: &Settled, key: &DocumentKey, error: &StoreError) -> bool {
+        let group_len = prefix(&self.name, &[]).len();
+        let suspect = Suspect { key, group_len, name: None, whatever: false };
+        error.is_tampering() && matches!(self.move_suspect(settled, &suspect, error).await, Aside::Moved)
+    }
+
+    /// Returns what to answer where there is no entry.
+    pub(crate) async fn absence(&self, settled: &Settled, slot: &Slot) -> StoreError {
+        let place = self.place(slot.shown());
+        let found = match settled.settings.on_tamper {
+            // Readers of blinded names, or of a stricter namespace, would be told that nothing is there.
+            _ if settled.version == 0 => {
+                return match self.has_entries().await {
+                    Ok(true) => StoreError::SettingsMissing(self.name.clone()),
+                    Ok(false) => StoreError::NotFound(place),
+                    Err(error) => error,
+                };
+            }
+            OnTamper::Error => self.is_quarantined(slot.stored()).await,
+            OnTamper::Miss => Ok(false),
+        };
+        match found {
+            Ok(true) => StoreError::Quarantined(place),
+            Ok(false) => StoreError::NotFound(place),
+            Err(error) => error,
+        }
+    }
+
+    /// Says whether there is an authentic record of a stored name.
+    async fn is_quarantined(&self, stored: &[u8]) -> Result<bool, StoreError> {
+        let prefix = prefix(&self.name, &QuarantineId::start(stored));
+        let query = ListQuery { prefix, after: None, limit: LOOKED_AT };
+        for Document { key, value, .. } in self.store.entries.list(QUARANTINE, &query).await?.documents {
+            let Some(id) = self.record_id(&key) else { continue };
+            if self.open_record(&id, value).await.is_ok_and(|record| record.stored.as_bytes() == stored) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn suspect(&self, settled: &Settled, slot: &Slot, error: &StoreError) -> Aside {
+        let suspect =
+            Suspect { key: &slot.key, group_len: slot.group_len, name: slot.hidden.as_ref(), whatever: false };
+        self.move_suspect(settled, &suspect, error).await
+    }
+
+    /// Puts a document into quarantine; what keeps it from that is told to the recorder.
+    async fn move_suspect(&self, settled: &Settled, suspect: &Suspect<'_>, error: &StoreError) -> Aside {
+        let moved = self.try_set_aside(settled, suspect, error).await;
+        let (aside, failure) = match moved {
+            Ok(aside) => (aside, None),
+            Err(failure) => (Aside::Stays, Some(failure)),
+        };
+        let detail = match (&aside, &failure) {
+            (Aside::Changed, _) => return aside,
+            (Aside::Moved, _) => "put into quarantine".to_owned(),
+            (Aside::Stays, Some(failure)) => format!("could not be put into quarantine: {failure}"),
+            (Aside::Stays, None) => "left where it is: the namespace has no key".to_owned(),
+        };
+        let name = suspect.name.cloned().unwrap_or_else(|| shown(settled, suspect.stored()));
+        let place = Place { namespace: self.name.clone(), name };
+        self.store.shared.recorder.record(&Event::SecurityViolation {
+            code: error.code(),
+            subject: &place,
+            detail: &detail,
+        });
+        aside
+    }
+
+    /// Looks at a document again, and puts it into quarantine if it still fails.
+    async fn try_set_aside(
+        &self,
+        settled: &Settled,
+        suspect: &Suspect<'_>,
+        error: &StoreError,
+    ) -> Result<Aside, StoreError> {
+        let documents = &self.store.entries;
+        let Some(Document { revision, value, .. }) = documents.get(ENTRIES, suspect.key).await? else {
+            return Ok(Aside::Changed);
+        };
+        let (mut name, mut blob) = (suspect.name.cloned(), None);
+        match self.open_stored(settled, suspect.stored(), value.clone()).await {
+            Err(again) if again.is_tampering() || (suspect.whatever && again.is_integrity_failure()) => {}
+            Err(again) => return Err(again),
+            Ok((entry, _)) => {
+                // The entry is as it was written: what failed is its blob.
+                let Some(id) = self.failing_blob(&entry, error).await? else { return Ok(Aside::Changed) };
+                (name, blob) = (entry.name, Some(id));
+            }
+        }
+        let Some(version) = self.store.newest_version(&self.name).await? else { return Ok(Aside::Stays) };
+        let id = QuarantineId::of(suspect.stored(), &value);
+        let kept = value.len().min(MAX_QUARANTINED_LEN);
+        let record = QuarantineRecord {
+            stored: crate::EntryName::new(suspect.stored())?,
+            found: self.store.clock.now(),
+            code: error.code().to_owned(),
+            document: value[..kept].to_vec(),
+            cut_from: (kept < value.len()).then_some(value.len() as u64),
+            blob,
+            name,
+        };
+        let sealed = version.seal_key().seal(version.params(), &self.record_context(&id)?, &record.encode())?;
+        let key = self.record_key(&id)?;
+        let put = Write::Put { collection: QUARANTINE, key, value: sealed, expected: Expected::Any };
+        let delete =
+            Write::Delete { collection: ENTRIES, key: suspect.key.clone(), expected: Expected::Revision(revision) };
+        match self.write_both(put, delete, None).await {
+            Ok(()) => Ok(Aside::Moved),
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(Aside::Changed),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns the blob of an entry, if it is the one that failed and it fails again.
+    async fn failing_blob(&self, entry: &Entry, error: &StoreError) -> Result<Option<BlobId>, StoreError> {
+        let Some(reference) = entry.blob.as_ref().filter(|blob| error.blob() == Some(blob.id)) else { return Ok(None) };
+        match self.verify_blob(entry).await {
+            Ok(()) => Ok(None),
+            Err(BlobError::Backend(error)) => Err(error.into()),
+            Err(_) => Ok(Some(reference.id)),
+        }
+    }
+
+    /// Verifies the whole blob of an entry, if it has one.
+    pub(crate) async fn verify_blob(&self, entry: &Entry) -> Result<(), BlobError> {
+        let Some(reference) = &entry.blob else { return Ok(()) };
+        let (blobs, project) = (&*self.store.blobs, self.store.keyring.project());
+        let opener = BlobOpener::open(blobs, &project, &self.name, reference, entry.stat.len).await?;
+        let mut stored = Vec::new();
+        let mut opened = zeroize::Zeroizing::new(vec![0; opener.chunk_len()]);
+        let mut index = 0;
+        while opener.open_chunk(index, &mut stored, &mut opened).await?.is_some() {
+            index += 1;
+        }
+        Ok(())
+    }
+
+    /// Says whether a collection has condemned the blob of an entry.
+    async fn is_collecting(&self, entry: &Entry) -> Result<bool, StoreError> {
+        match &entry.blob {
+            Some(blob) => self.store.is_condemned(&blob.id).await,
+            None => Ok(false),
+        }
+    }
+
+    /// Writes a document and deletes another: at once where the backend can, and then only if no collection has condemned the blob; else in
+    /// this order, so that a kill leaves both.
+    async fn write_both(
+        &self,
+        put: Write,
+        delete: Write,
+        blob: Option<&BlobId>,
+    ) -> Result<(), bulla_backend::BackendError> {
+        let documents = &self.store.entries;
+        let both = [put, delete];
+        if documents.capabilities().commit {
+            let mut writes = both.to_vec();
+            if let Some(blob) = blob {
+                let (collection, key) = (CONDEMNED, DocumentKey::new(blob.0)?);
+                writes.push(Write::Check { collection, key, expected: Expected::Absent });
+            }
+            return documents.commit(&writes).await.map(drop);
+        }
+        if let [
+            Write::Put { collection, key, value, expected },
+            Write::Delete { collection: of, key: gone, expected: as_read },
+        ] = &both
+        {
+            let revision = documents.put(*collection, key, value, *expected).await?;
+            if let Err(error) = documents.delete(*of, gone, *as_read).await {
+                if error.kind() == ErrorKind::Conflict {
+                    // Somebody was faster: what was written is not needed. If it stays, it does no harm.
+                    let _ = documents.delete(*collection, key, Expected::Revision(revision)).await;
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a quarantine record.
+    pub(crate) async fn open_record(&self, id: &QuarantineId, sealed: Vec<u8>) -> Result<QuarantineRecord, StoreError> {
+        let refused = |reason| StoreError::BadQuarantineRecord { namespace: self.name.clone(), id: *id, reason };
+        let context = self.record_context(id)?;
+        let opened =
+            self.store.open_bytes(&self.name, &context, sealed).await?.map_err(|error| refused(Some(error)))?;
+        QuarantineRecord::parse(&opened).ok_or_else(|| refused(None))
+    }
+
+    /// Returns what a quarantine record is bound to (spec, "Quarantine").
+    pub(crate) fn record_context(&self, id: &QuarantineId) -> Result<Context, SealError> {
+        Context::in_domain(DOMAIN, &self.store.keyring.project())
+            .text("namespace", self.name.as_str())
+            .bytes("record", &id.0)
+            .build()
+    }
+
+    fn record_key(&self, id: &QuarantineId) -> Result<DocumentKey, StoreError> {
+        Ok(DocumentKey::new(prefix(&self.name, &id.0))?)
+    }
+
+    /// Reads the id from the key of a record of this namespace.
+    pub(crate) fn record_id(&self, key: &DocumentKey) -> Option<QuarantineId> {
+        let id = key.as_bytes().strip_prefix(prefix(&self.name, &[]).as_slice())?;
+        id.try_into().ok().map(QuarantineId)
+    }
+
+    async fn record_place(&self, record: &QuarantineRecord) -> Place {
+        let name = match (&record.name, self.settled().await) {
+            (Some(name), _) => name.clone(),
+            (None, Ok(settled)) => shown(&settled, record.stored.as_bytes()),
+            (None, Err(_)) => record.stored.clone(),
+        };
+        Place { namespace: self.name.clone(), name }
+    }
+
+    /// Tells the recorder of a change.
+    pub(crate) fn changed(&self, action: &'static str, name: &[u8]) {
+        self.store.shared.recorder.record(&Event::Change { action, subject: &self.place(name) });
+    }
+
+    /// Tells the recorder of a listing, where reads are told.
+    pub(crate) fn was_listed(&self, settled: &Settled) {
+        if settled.settings.audit == crate::AuditScope::All {
+            self.store.shared.recorder.record(&Event::Read { subject: &self.name });
+        }
+    }
+
+    /// Tells the recorder of a read, where reads are told.
+    pub(crate) fn was_read(&self, settled: &Settled, name: &[u8]) {
+        if settled.settings.audit == crate::AuditScope::All {
+            self.store.shared.recorder.record(&Event::Read { subject: &self.place(name) });
+        }
+    }
+}
+
+/// A document that failed verification.
+struct Suspect<'a> {
+    key: &'a DocumentKey,
+    group_len: usize,
+    /// The entry's name, where it is known and the stored one is blinded.
+    name: Option<&'a crate::EntryName>,
+    /// Whether it is moved even if its key is not at hand, or a newer program may have written it.
+    whatever: bool,
+}
+
+impl Suspect<'_> {
+    fn stored(&self) -> &[u8] {
+        &self.key.as_bytes()[self.group_len..]
+    }
+}

@@ -1,0 +1,1 @@
+"""Scenarios for `archive.md`, and a second implementation to check them with."""

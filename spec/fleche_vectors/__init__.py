@@ -1,0 +1,1 @@
+"""Scenarios of fleche directories, and a second reader of `fleche.md`."""
