@@ -4,21 +4,25 @@
 //! with the first connection; a forked child starts its own, and makes its own connections. The async handles are within reach:
 //! [`Project::project`], [`Key::key`], [`Namespace::namespace`].
 
+mod copies;
 mod flows;
 mod key;
+mod operations;
+mod room;
+mod waiting;
 
 use std::sync::Arc;
 
 use bulla_keyring::source::Source;
 use bulla_keyring::{Algorithm, KeySetting, Machine, MachineName, Request};
 use bulla_seal::{ContextBuilder, ProjectId};
-use bulla_store::{
-    EntryPage, EntryQuery, EntryStat, ExpectedVersion, GetOptions, PutOptions, ResealCounts, StoreError, Value,
-};
+use bulla_store::{Budget, Depth, EntryPage, EntryQuery, EntryStat, ExpectedVersion, GetOptions, NamespaceSettings, PutOptions, ResealCounts, StoreError, Value};
 use pollster::block_on;
 
 pub use self::flows::KeyFlows;
 pub use self::key::Key;
+pub use self::operations::{Entries, Transaction};
+pub use self::waiting::{ThreadWaiter, wait_for};
 use crate::{Dependents, KeySource, Result, Settings};
 
 /// A project; see [`crate::Project`].
@@ -173,7 +177,23 @@ impl Namespace {
         &self.0
     }
 
-    /// Puts a value under a name until it is replaced or removed; returns the version of the entry.
+    /// Returns how the namespace is kept.
+    ///
+    /// # Errors
+    /// As [`bulla_store::Namespace::settings`].
+    pub fn settings(&self) -> Result<NamespaceSettings> {
+        Ok(block_on(self.0.settings())?)
+    }
+
+    /// Changes how the namespace is kept, from now on; returns the version of the settings.
+    ///
+    /// # Errors
+    /// As [`bulla_store::Namespace::set_settings`].
+    pub fn set_settings(&self, settings: &NamespaceSettings) -> Result<u64> {
+        Ok(block_on(self.0.set_settings(settings))?)
+    }
+
+    /// Puts a value under a name, to live as long as the namespace says; returns the version of the entry.
     ///
     /// # Errors
     /// As [`bulla_store::Namespace::put`].
@@ -241,6 +261,6 @@ impl Namespace {
     /// # Errors
     /// As there.
     pub fn reseal(&self) -> Result<ResealCounts> {
-        Ok(block_on(self.0.reseal(&mut |_| {}))?)
+        Ok(block_on(self.0.reseal(Depth::Entries, &Budget::UNLIMITED, &mut |_| {}))?)
     }
 }

@@ -14,7 +14,8 @@ use crate::{Error, Project, Result};
 /// At most so many names of key states are told; all are counted.
 const MAX_NAMES: usize = 64;
 
-/// What depends on a key, as far as the project keeps it: entries of the store, and states of [key flows](Project::key_flows).
+/// What depends on a key, as far as the project keeps it: entries of the store with settings and quarantine, and states of
+/// [key flows](Project::key_flows).
 ///
 /// Sealed values, signatures and data keys that an application keeps itself are not among them: only the application knows of those.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub struct VersionDependents {
     pub id: KeyVersionId,
     /// Entries of the store that are sealed under it.
     pub entries: u64,
+    /// Settings of namespaces, and records in quarantine, that are sealed under it or keep what is.
+    pub records: u64,
     /// States of key flows that are sealed under it.
     pub states: u64,
     /// The names of their keys, as far as there is room for.
@@ -53,6 +56,12 @@ impl Dependents {
     #[must_use]
     pub fn entries(&self) -> u64 {
         self.versions.iter().map(|version| version.entries).sum()
+    }
+
+    /// Returns how many settings of namespaces and records in quarantine depend on the key.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.versions.iter().map(|version| version.records).sum()
     }
 
     /// Returns how many states of key flows depend on the key.
@@ -153,9 +162,15 @@ impl Project {
                 version.entries = *entries;
             }
         }
+        for (id, records) in &usage.records {
+            if let Some(version) = found.get_mut(id) {
+                version.records = *records;
+            }
+        }
         self.count_states(&mut found).await?;
-        let mut versions: Vec<_> =
-            found.into_values().filter(|version| version.entries > 0 || version.states > 0).collect();
+        let is_needed =
+            |version: &VersionDependents| version.entries > 0 || version.records > 0 || version.states > 0;
+        let mut versions: Vec<_> = found.into_values().filter(is_needed).collect();
         versions.sort_by_key(|version| version.number);
         Ok(Dependents { key: name.clone(), versions, seen: usage.seen, unreadable: usage.unreadable, damaged })
     }
@@ -181,6 +196,7 @@ impl Project {
                             number: version.number,
                             id: version.id,
                             entries: 0,
+                            records: 0,
                             states: 0,
                             state_names: Vec::new(),
                         };

@@ -5,7 +5,7 @@ use bulla_backend::{BackendError, ErrorKind};
 use bulla_keyring::source::SourceError;
 use bulla_keyring::{BackupError, IdentityError, KeyName, KeyringError, NameError, PassphraseError, UnlockError};
 use bulla_seal::{OpenError, ProjectId, SealError};
-use bulla_store::StoreError;
+use bulla_store::{ArchiveError, StoreError};
 
 use crate::{DecodeError, Dependents, SettingsError};
 
@@ -154,6 +154,9 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(StoreError),
+    /// An archive cannot be written or read.
+    #[error(transparent)]
+    Archive(ArchiveError),
     /// A context is not as it must be.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -192,6 +195,15 @@ impl From<StoreError> for Error {
     }
 }
 
+impl From<ArchiveError> for Error {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Store(error) => error.into(),
+            error => Self::Archive(error),
+        }
+    }
+}
+
 impl Error {
     /// Returns the stable code of the failure.
     #[must_use]
@@ -220,6 +232,7 @@ impl Error {
             Self::InUse(_) => "in_use",
             Self::Keyring(error) => error.code(),
             Self::Store(error) => error.code(),
+            Self::Archive(error) => error.code(),
             Self::Seal(_) => "cannot_seal",
             Self::Backend(error) => backend_code(error.kind()),
         }
@@ -264,6 +277,7 @@ impl Error {
             Self::InUse(dependents) => return Some(in_use_hint(dependents)),
             Self::Keyring(error) => return keyring_hint(error),
             Self::Store(error) => return store_hint(error),
+            Self::Archive(error) => archive_hint(error)?.to_owned(),
             Self::Backend(error) => backend_hint(error.kind())?.to_owned(),
             _ => return None,
         };
@@ -290,15 +304,15 @@ fn in_use(dependents: &Dependents) -> String {
         .versions
         .iter()
         .take(MAX_TOLD)
-        .map(|version| match (version.entries, version.states) {
-            (entries, 0) => format!("{entries} entries are sealed under version {}", version.number),
-            (0, states) => format!("{states} states of key flows are sealed under version {}", version.number),
-            (entries, states) => {
-                format!(
-                    "{entries} entries and {states} states of key flows are sealed under version {}",
-                    version.number
-                )
-            }
+        .map(|version| {
+            let counted = [
+                (version.entries, "entries"),
+                (version.records, "settings or records in quarantine"),
+                (version.states, "states of key flows"),
+            ];
+            let what: Vec<_> =
+                counted.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+            format!("{} are sealed under version {}", what.join(" and "), version.number)
         })
         .collect();
     match dependents.versions.len() {
@@ -314,7 +328,9 @@ fn in_use(dependents: &Dependents) -> String {
 fn in_use_hint(dependents: &Dependents) -> String {
     let name = &dependents.key;
     if dependents.entries() > 0 {
-        "`bulla rotate --reseal` seals all entries anew, `Namespace::reseal` those of one namespace; then try again"
+        "`bulla rotate --reseal` seals all entries anew, `bulla reseal` those of one namespace; then try again".to_owned()
+    } else if dependents.records() > 0 {
+        "`bulla reseal` seals settings and records anew; what a record in quarantine keeps goes with `bulla quarantine rm`"
             .to_owned()
     } else if dependents.states() > 0 {
         format!("have the application save its states anew; `bulla key where {name}` names them")
@@ -347,13 +363,25 @@ fn backend_hint(kind: ErrorKind) -> Option<&'static str> {
     })
 }
 
+fn archive_hint(error: &ArchiveError) -> Option<&'static str> {
+    Some(match error {
+        ArchiveError::EntryExists(_) => "`--on-conflict skip` or `--on-conflict replace` goes on; what was imported is not imported twice",
+        ArchiveError::Damaged(_) => "what was imported before is whole and stays; with another copy, the same command goes on",
+        ArchiveError::NotAnArchive => "`bulla export` writes archives; a sealed one is opened with `bulla open` first",
+        _ => return None,
+    })
+}
+
 fn backup_hint(error: &BackupError) -> Option<&'static str> {
     Some(match error {
         BackupError::NotForMachine(_) => {
             "`--recovery` opens it with the recovery words; so does any machine that was in when it was made"
         }
         BackupError::OtherProject { .. } => "the settings name another project",
-        BackupError::ProjectExists(_) | BackupError::NotEmpty(_) => "name an empty place with `--backend`",
+        BackupError::ProjectExists(_) => {
+            "`--entries-only` restores entries into the project that is there; for all of it, name an empty place with `--backend`"
+        }
+        BackupError::NotEmpty(_) => "name an empty place with `--backend`",
         BackupError::OtherRestore(_) => {
             "restore the same file again to complete it, or name an empty place with `--backend`"
         }
@@ -429,9 +457,21 @@ fn keyring_hint(error: &KeyringError) -> Option<String> {
 
 fn store_hint(error: &StoreError) -> Option<String> {
     match error {
-        StoreError::DamagedBlob { .. } | StoreError::MissingBlob { .. } => {
-            Some("nothing of it was returned; put it again, or restore it from a backup".to_owned())
-        }
+        StoreError::DamagedBlob { .. } | StoreError::MissingBlob { .. } => Some(
+            "nothing of it was returned; it lies in quarantine (`bulla quarantine ls`); put it again, or restore it from a backup".to_owned(),
+        ),
+        StoreError::Quarantined(_) => Some(
+            "`bulla quarantine ls` shows what was found; `bulla put` it again, or `bulla quarantine restore` it once it verifies".to_owned(),
+        ),
+        StoreError::NotQuarantined { .. } => Some("`bulla quarantine ls` lists records".to_owned()),
+        StoreError::BadQuarantineRecord { .. } => Some("`bulla quarantine rm` removes it".to_owned()),
+        StoreError::Occupied(_) => Some("`bulla rm` removes it".to_owned()),
+        StoreError::OpenSettings { .. }
+        | StoreError::BadSettings { .. }
+        | StoreError::SettingsMissing(_)
+        | StoreError::SettingsRolledBack { .. } => Some(
+            "restore them from a backup; or set them anew with `bulla namespace set --anew` and all that they said".to_owned(),
+        ),
         StoreError::Keyring { source, .. } => keyring_hint(source),
         StoreError::NotFound(_) => Some("`bulla ls` lists entries".to_owned()),
         _ => None,

@@ -11,6 +11,7 @@
 //! | to seal a value and keep it yourself | [`Project::key`], [`Project::context`] |
 //! | to have values kept | [`Project::store`] |
 //! | a copy for a bad day | [`Project::back_up`], [`Project::restore`] |
+//! | entries for another project or program | [`Namespace::export`], [`Namespace::import`] |
 //! | to change a key | [`Key::rotate`], then [`Namespace::reseal`] |
 //! | to let old versions of a key go | [`Project::dependents`], [`Project::trim_key`] |
 //! | material from the environment, a file, a command or the program | [`KeySource`], [`Project::create_sourced_key`], [`Project::attach_source`] |
@@ -60,8 +61,8 @@ mod project;
 mod settings;
 
 pub use backend_url::BackendUrl;
-pub use backup::{Restoration, RestoreAs, read_backup_header};
-pub use bulla_backend::{BackendError, Durability, ErrorKind, Timestamp};
+pub use backup::{BackupEvent, BackupOptions, Restoration, RestoreAs, RestoreEvent, read_backup_header};
+pub use bulla_backend::{BackendError, Durability, ErrorKind, Timestamp, Usage};
 pub use bulla_keyring::{
     Algorithm, Backup, BackupError, BackupHeader, BackupId, BackupInfo, Capability, Expectation,
     Finding as MachineFinding, Fingerprint, Identity, IdentityError, KeyInfo, KeyName, Keyring, KeyringError,
@@ -81,6 +82,26 @@ pub use bulla_store::{
     GetOptions, Lifetime, ListedEntry, Namespace, NamespaceName, PutOptions, ResealCounts, Store, StoreError,
     Value as EntryValue, VersionUsage, WalkEvent,
 };
+pub use bulla_store::{
+    FlecheDirectory, FlecheError, FlecheFault, FlecheFile, FlecheImport, FlecheKeys, FlecheKind, FlecheListing,
+    FlecheName, FlecheStat, MAX_FLECHE_LEN,
+};
+pub use bulla_store::{
+    BlobStats, Budget, CheckOptions, CompactCounts, Depth, GcCounts, GcOptions, NamespaceStats, NamespaceSummary,
+};
+pub use bulla_store::{
+    ArchiveError, ArchivePart, ArchiveReader, ArchiveWriter, ArchivedEntry, BackupCounts, ExportCounts, ImportCounts,
+    Observer, OnConflict, ParseOnConflictError, RestoreCounts, RestoreOptions,
+};
+pub use bulla_store::{
+    AuditScope, BadSettings, Eviction, Kept, Mode, NamespaceSettings, OnTamper, ParseQuarantineIdError, Place,
+    QuarantineId, QuarantinePage, QuarantineRecord, Quarantined,
+};
+pub use bulla_store::{
+    ClearCounts, ClearScope, ComputeOptions, Computed, ComputedBy, ContentName, ContentWriter, Entries, IteratedEntry, MAX_VALUE_LEN,
+    NewEntry, Transaction, Waiter,
+};
+pub use bulla_store::{EvictCounts, ExpireCounts, RefileCounts, SETTINGS_FRESH};
 pub use dependents::{Dependents, VersionDependents};
 pub use encoding::{DecodeError, Encoding, ParseEncodingError};
 pub use error::{Error, Result};

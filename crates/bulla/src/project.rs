@@ -300,8 +300,8 @@ impl Project {
 /// The databases of a project.
 pub(crate) struct Backend {
     pub(crate) trust: Arc<dyn Documents>,
-    entries: Arc<dyn Documents>,
-    blobs: Arc<dyn Blobs>,
+    pub(crate) entries: Arc<dyn Documents>,
+    pub(crate) blobs: Arc<dyn Blobs>,
 }
 
 impl Backend {
