@@ -7,8 +7,8 @@ use std::path::Path;
 
 use bulla::source::SourceError;
 use bulla::{
-    BackupError, ErrorKind, IdentityError, KeyringError, OpenError, PassphraseError, SettingsError, StoreError,
-    UnlockError,
+    ArchiveError, BackupError, ErrorKind, IdentityError, KeyringError, OpenError, PassphraseError, SettingsError,
+    StoreError, UnlockError,
 };
 use serde_json::{Value, json};
 
@@ -32,6 +32,8 @@ pub(crate) enum Exit {
     Unavailable = 6,
     /// Damage was found, or machines that should not be in.
     Damage = 7,
+    /// The limit of a namespace is reached.
+    Full = 8,
     /// Whoever read our output went away, as the shell reports it for programs that die of it (128 + SIGPIPE).
     ClosedPipe = 141,
 }
@@ -76,14 +78,36 @@ impl Exit {
                 _ => Self::Unavailable,
             },
             Error::Keyring(error) => Self::of_keyring(error),
+            Error::Archive(error) => match error {
+                ArchiveError::EntryExists(_) => Self::Conflict,
+                ArchiveError::Io(_) => Self::Unavailable,
+                _ => Self::Refused,
+            },
             Error::Store(error) => match error {
                 StoreError::InvalidNamespace { .. } | StoreError::InvalidName(_) | StoreError::InvalidEntry { .. } => {
                     Self::Usage
                 }
-                StoreError::NotFound(_) => Self::NotFound,
-                StoreError::VersionMismatch { .. } | StoreError::Conflict(_) => Self::Conflict,
+                StoreError::InvalidSettings { .. } | StoreError::BlindedSegments => Self::Usage,
+                StoreError::NotFound(_) | StoreError::NotQuarantined { .. } => Self::NotFound,
+                StoreError::Occupied(_) | StoreError::SettingsConflict(_) => Self::Conflict,
+                StoreError::OpenSettings { .. }
+                | StoreError::BadSettings { .. }
+                | StoreError::SettingsMissing(_)
+                | StoreError::SettingsRolledBack { .. }
+                | StoreError::BadQuarantineRecord { .. } => Self::Refused,
+                StoreError::VersionMismatch { .. } | StoreError::Conflict(_) | StoreError::BlobCollected(_) => {
+                    Self::Conflict
+                }
                 StoreError::Keyring { source, .. } => Self::of_keyring(source),
                 StoreError::KeyMissing { .. } | StoreError::UnsuitableKey { .. } => Self::Refused,
+                StoreError::LimitReached(_) | StoreError::OverLimit { .. } => Self::Full,
+                StoreError::NoEviction(_) => Self::Usage,
+                StoreError::InvalidContentName | StoreError::TransactionTooLarge => Self::Usage,
+                StoreError::NotANumber(_)
+                | StoreError::Overflow(_)
+                | StoreError::TransactionConflict(_)
+                | StoreError::ComputationBusy(_) => Self::Conflict,
+                StoreError::ContentMismatch(_) => Self::Refused,
                 error if error.is_integrity_failure() => Self::Refused,
                 _ => Self::Failed,
             },
@@ -131,6 +155,7 @@ Exit codes:
     5  conflict: it exists already, or is not as expected
     6  the backend, or a file, cannot be used now
     7  damage was found, or machines that should not be in
+    8  the limit of a namespace is reached
   141  whoever read the output went away";
 }
 
@@ -200,6 +225,16 @@ impl Failure {
         self.exit
     }
 
+    /// Returns what failed, without what to do about it.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Returns what to do about it.
+    pub(crate) fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// Says whether there is nobody left to tell.
     pub(crate) fn is_silent(&self) -> bool {
         self.exit == Exit::ClosedPipe
@@ -253,7 +288,9 @@ impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         let failure = Self::new(Exit::Refused, error.code(), error.to_string());
         match error {
-            OpenError::CannotOpen => failure.with_hint("name the context it was sealed in with `--context`"),
+            OpenError::CannotOpen => failure.with_hint(
+                "name the context it was sealed in with `--context`; a file of a sealed folder has `path=PATH`",
+            ),
             OpenError::UnknownVersion(_) => failure.with_hint("it may belong to another project"),
             _ => failure,
         }

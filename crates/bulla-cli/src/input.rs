@@ -71,25 +71,28 @@ impl Input {
     }
 
     /// Reads all there is; more than `limit` is refused.
-    pub(crate) fn whole(mut self, limit: usize) -> Result<Zeroizing<Vec<u8>>> {
-        // Room for all of it at once where its length is known, so that no copy is left behind by growing.
-        let len = self.len.and_then(|len| usize::try_from(len).ok()).map_or(0, |len| len.min(limit) + 1);
-        let mut bytes = Zeroizing::new(Vec::with_capacity(len));
-        let read = self.reader.by_ref().take(limit as u64 + 1).read_to_end(&mut bytes);
-        read.map_err(|error| self.failure(&error))?;
-        if bytes.len() > limit {
-            return Err(Failure::usage(format!(
-                "`{}` has more than the {limit} bytes that are taken",
-                self.described()
-            )));
-        }
-        Ok(bytes)
+    pub(crate) fn whole(self, limit: usize) -> Result<Zeroizing<Vec<u8>>> {
+        let described = self.described();
+        whole(self.reader, &described, self.len.unwrap_or(0), limit)
     }
 
     /// Describes why reading failed.
     pub(crate) fn failure(&self, error: &io::Error) -> Failure {
         Failure::file("read", self.path().unwrap_or("standard input".as_ref()), error)
     }
+}
+
+/// Reads all there is, which is probably `len` bytes; more than `limit` is refused.
+pub(crate) fn whole(reader: impl Read, described: &str, len: u64, limit: usize) -> Result<Zeroizing<Vec<u8>>> {
+    // Room for all of it at once, so that no copy is left behind by growing.
+    let room = usize::try_from(len).map_or(limit, |len| len.min(limit)) + 1;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    let read = reader.take(limit as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Failure::file("read", described.as_ref(), &error))?;
+    if bytes.len() > limit {
+        return Err(Failure::usage(format!("`{described}` has more than the {limit} bytes that are taken")));
+    }
+    Ok(bytes)
 }
 
 impl Read for Input {

@@ -1,7 +1,8 @@
 //! The command line of Bulla.
 //!
 //! [`arguments`] is what every command takes, [`commands`] holds one file per command. What a command finds out goes to standard
-//! output by [`output`]; why it failed, to standard error by [`failure`]. [`input`] and [`target`] are the files it reads and writes.
+//! output by [`output`]; why it failed, to standard error by [`failure`]. [`input`] and [`target`] are the files it reads and writes, [`tree`] whole
+//! folders of them.
 
 #![forbid(unsafe_code)]
 
@@ -15,9 +16,11 @@ mod input;
 mod machines;
 mod names;
 mod output;
+mod pace;
 mod passphrase;
 mod progress;
 mod target;
+mod tree;
 
 use std::env;
 use std::process::ExitCode;

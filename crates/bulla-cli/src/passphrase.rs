@@ -9,6 +9,7 @@ use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tc
 use zeroize::Zeroizing;
 
 use crate::failure::{Exit, Failure, Result};
+use crate::output::Output;
 
 /// The terminal of this process, whatever its standard input is.
 const TERMINAL: &str = "/dev/tty";
@@ -40,6 +41,15 @@ pub(crate) fn ask_for_new(path: &Path) -> Result<Passphrase> {
     } else {
         Err(Failure::new(Exit::Failed, "passphrase", "the two passphrases differ; nothing was done"))
     }
+}
+
+/// Asks for a passphrase of somebody else's; where the answer is to be JSON, nobody is there to be asked.
+pub(crate) fn ask_for(output: &Output, what: &str) -> Result<Passphrase> {
+    let Some(terminal) = open().ok().filter(|_| !output.json()) else {
+        let message = format!("there is no {what}, and no terminal to ask for it at");
+        return Err(Failure::new(Exit::Usage, "passphrase_needed", message));
+    };
+    Ok(ask(&terminal, &format!("The {what}: ")).map_err(bulla::Error::from)?)
 }
 
 fn open() -> io::Result<File> {

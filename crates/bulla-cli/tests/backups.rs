@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::fleet::{Fleet, members};
 use crate::killed::run_or_kill;
-use crate::sandbox::{Sandbox, number};
+use crate::sandbox::{Sandbox, noise, number};
 
 /// Takes the database away, as a lost disk does; what the machine itself holds stays.
 fn lose_database(sandbox: &Sandbox) {
@@ -46,6 +46,66 @@ fn a_lost_database_comes_back() {
     }
 }
 
+/// Puts entries of several sorts; returns their names and values.
+fn put_entries(sandbox: &Sandbox) -> Vec<(String, Vec<u8>)> {
+    let lens = [0, 5, 70_000, 300_000];
+    let entries: Vec<_> =
+        lens.iter().enumerate().map(|(at, len)| (format!("entry/{at}"), noise(*len, at as u64))).collect();
+    for (name, value) in &entries {
+        sandbox.feed(value, ["put", name]).succeeds();
+    }
+    entries
+}
+
+fn hold_entries(sandbox: &Sandbox, entries: &[(String, Vec<u8>)]) {
+    for (name, value) in entries {
+        assert!(sandbox.run(["get", name]).succeeds().stdout == *value, "{name}");
+    }
+}
+
+#[test]
+fn entries_come_back_with_the_project_or_without_it() {
+    for scheme in ["sqlite", "json"] {
+        let fleet = Fleet::on(scheme);
+        let office = &fleet.founder;
+        let entries = put_entries(office);
+        let made = office.run(["backup", "project.backup", "--json"]).succeeds().json().remove(0);
+        assert_eq!((&made["entries"], &made["blobs"], &made["refused"]), (&4.into(), &2.into(), &0.into()));
+        office.run(["backup", "keys.backup", "--without-entries"]).succeeds();
+        assert!(office.read("keys.backup").starts_with(b"BLB\x01"), "as ever");
+
+        lose_database(office);
+        let run = office.run(["restore", "project.backup", "--json"]).succeeds().json().remove(0);
+        assert_eq!((&run["entries"]["restored"], &run["resumed"]), (&4.into(), &false.into()));
+        hold_entries(office, &entries);
+        office.run(["check"]).succeeds();
+
+        // The store alone was lost, or a part of it.
+        let run = office.run(["restore", "project.backup", "--json"]);
+        assert_eq!((run.code, run.json_error()["code"].as_str()), (Some(5), Some("already_exists")));
+        office.run(["rm", "entry/3"]).succeeds();
+        office.feed(b"newer", ["put", "entry/1"]).succeeds();
+        let run = office.run(["restore", "project.backup", "--entries-only", "--json"]).succeeds().json().remove(0);
+        let counts = &run["entries"];
+        assert_eq!((&counts["restored"], &counts["equal"], &counts["kept"]), (&1.into(), &2.into(), &1.into()));
+        assert_eq!(office.run(["get", "entry/1"]).succeeds().stdout, b"newer");
+        office.run(["restore", "project.backup", "--entries-only", "--overwrite"]).succeeds();
+        hold_entries(office, &entries);
+        office.run(["restore", "keys.backup", "--entries-only"]).fails(3, "has no entries");
+
+        // A backup without entries brings the keys back, and what lies in the store opens again.
+        let trust = if scheme == "sqlite" { "trust.db" } else { "trust.json" };
+        for name in fs::read_dir(office.path(".bulla")).unwrap() {
+            let path = name.unwrap().path();
+            if path.file_name().unwrap().to_str().unwrap().starts_with(trust) {
+                fs::remove_file(path).unwrap();
+            }
+        }
+        office.run(["restore", "keys.backup"]).succeeds();
+        hold_entries(office, &entries);
+    }
+}
+
 #[test]
 fn a_backup_is_whole_or_not_there() {
     let sandbox = Sandbox::with_project();
@@ -54,7 +114,7 @@ fn a_backup_is_whole_or_not_there() {
     assert_eq!((run.code, run.json_error()["code"].as_str()), (Some(5), Some("file_exists")));
     assert_eq!(sandbox.read("project.backup"), b"something else");
     sandbox.run(["backup", "project.backup", "--force"]).succeeds();
-    assert!(sandbox.read("project.backup").starts_with(b"BLB\x01"));
+    assert!(sandbox.read("project.backup").starts_with(b"BLB\x02"));
     sandbox.run(["backup", "nowhere/project.backup"]).fails(3, "nowhere/project.backup");
     assert_eq!(sandbox.names(), [".bulla", "bulla.toml", "project.backup"], "nothing else is left behind");
 }
@@ -165,7 +225,8 @@ fn the_recovery_words_alone_restore() {
 fn a_restore_that_is_killed_is_completed_by_the_next() {
     let rounds = number("BULLA_TEST_ROUNDS", 10);
     let sandbox = Sandbox::with_project();
-    let keys = make_keys(&sandbox, 150);
+    let keys = make_keys(&sandbox, 150) + 1;
+    let entries = put_entries(&sandbox);
     sandbox.write("report", "twelve pages");
     sandbox.run(["seal", "report", "--key", "many/7"]).succeeds();
     sandbox.run(["backup", "project.backup"]).succeeds();
@@ -200,6 +261,7 @@ fn a_restore_that_is_killed_is_completed_by_the_next() {
         assert_eq!(status["keys"], keys);
         sandbox.run(["open", "report.bulla", "--key", "many/7", "-o", "again", "--force"]).succeeds();
         assert_eq!(sandbox.read("again"), b"twelve pages");
+        hold_entries(&sandbox, &entries);
         sandbox.run(["restore", "project.backup"]).fails(5, "already initialized");
         sandbox.run(["check"]).succeeds();
     }

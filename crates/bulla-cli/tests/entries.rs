@@ -109,13 +109,6 @@ fn damage_is_found_refused_and_hides_nothing() {
     bytes[150_000] ^= 1;
     fs::write(&blob, bytes).unwrap();
 
-    sandbox.run(["get", "b"]).fails(4, "the sealed value is damaged");
-    sandbox.run(["get", "large", "-o", "out"]).fails(4, "was altered");
-    assert!(!sandbox.names().iter().any(|name| name.contains("out")), "{:?}", sandbox.names());
-    // What fails verification is neither overwritten nor removed.
-    sandbox.feed(b"new", ["put", "b"]).fails(4, "damaged");
-    sandbox.run(["rm", "b"]).fails(4, "damaged");
-
     let listed = sandbox.run(["ls"]);
     assert_eq!((listed.code, listed.text()), (Some(7), "a\nc\nlarge\n"));
     assert!(listed.stderr.contains("`b` in namespace `default`"), "{listed:?}");
@@ -127,6 +120,102 @@ fn damage_is_found_refused_and_hides_nothing() {
     let checked = sandbox.run(["check", "--json"]).json();
     assert_eq!(checked.iter().filter(|record| record["finding"] == "damaged").count(), 2);
     assert_eq!((&checked[2]["entries"], &checked[2]["damaged"]), (&2.into(), &2.into()));
+
+    sandbox.run(["get", "b"]).fails(4, "the sealed value is damaged");
+    sandbox.run(["get", "b"]).fails(4, "lies in quarantine");
+    sandbox.run(["get", "large", "-o", "out"]).fails(4, "was altered");
+    assert!(!sandbox.names().iter().any(|name| name.contains("out")), "{:?}", sandbox.names());
+    assert_eq!(sandbox.run(["ls"]).succeeds().text(), "a\nc\n");
+}
+
+#[test]
+fn what_lies_in_quarantine_is_listed_put_back_and_destroyed() {
+    let sandbox = Sandbox::with_project();
+    for name in ["a", "b"] {
+        sandbox.feed(name.as_bytes(), ["put", name]).succeeds();
+    }
+    sandbox.feed(&noise(200_000, 1), ["put", "large"]).succeeds();
+    flip_row(&sandbox, b"default\0b");
+    let blob = blob_files(&sandbox).remove(0);
+    let bytes = fs::read(&blob).unwrap();
+    fs::remove_file(&blob).unwrap();
+    sandbox.run(["rm", "b"]).fails(4, "damaged");
+    sandbox.run(["get", "large", "-o", "out"]).fails(4, "missing");
+    let listed = sandbox.run(["quarantine", "ls"]).succeeds();
+    assert_eq!(listed.text().lines().count(), 2, "{listed:?}");
+    let listed = sandbox.run(["quarantine", "ls", "--json"]).succeeds().json();
+    let id = |name: &str| {
+        let found = listed.iter().find(|record| record["name"] == name).unwrap();
+        found["id"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(listed.iter().find(|record| record["name"] == "large").unwrap()["code"], "missing_blob");
+
+    sandbox.run(["quarantine", "restore", &id("b")]).fails(4, "damaged");
+    sandbox.run(["quarantine", "restore", &id("large")]).fails(4, "missing");
+    fs::write(&blob, &bytes).unwrap();
+    sandbox.feed(b"new", ["put", "large"]).succeeds();
+    sandbox.run(["quarantine", "restore", &id("large")]).fails(5, "there is an entry");
+    sandbox.run(["rm", "large"]).succeeds();
+    sandbox.run(["quarantine", "restore", &id("large")]).succeeds();
+    assert!(sandbox.run(["get", "large"]).succeeds().stdout == noise(200_000, 1));
+
+    sandbox.run(["quarantine", "rm", &id("large")]).fails(3, "no quarantine record");
+    sandbox.run(["quarantine", "rm", "nonsense"]).fails(2, "32 digits");
+    sandbox.run(["quarantine", "rm"]).fails(2, "required");
+    sandbox.run(["get", "b"]).fails(4, "quarantine");
+    sandbox.run(["quarantine", "rm", "--all"]).succeeds();
+    sandbox.run(["get", "b"]).fails(3, "there is no entry");
+    assert_eq!(sandbox.run(["quarantine", "ls"]).succeeds().text(), "");
+    sandbox.run(["quarantine", "add", "a"]).fails(3, "opens, or is not there");
+    assert_eq!(sandbox.run(["get", "a"]).succeeds().stdout, b"a");
+}
+
+#[test]
+fn namespaces_are_kept_as_they_are_set() {
+    let sandbox = Sandbox::with_project();
+    sandbox.run(["namespace", "set", "-n", "cache"]).fails(2, "no setting to change");
+    sandbox.run(["namespace", "set", "-n", "cache", "--eviction", "lru"]).fails(2, "least-recently-used");
+    sandbox.run(["namespace", "set", "-n", "cache", "--eviction", "least-recently-used"]).fails(2, "needs a limit");
+    sandbox.run(["namespace", "set", "-n", "cache", "--ttl", "0s"]).fails(2, "less than a millisecond");
+    let settings = ["--ttl", "12h", "--on-tamper", "miss", "--durability", "cache", "--blinded-names", "yes"];
+    sandbox.run(["namespace", "set", "-n", "cache"].into_iter().chain(settings)).succeeds();
+    sandbox.feed(b"v", ["put", "who/alice", "-n", "cache"]).succeeds();
+    sandbox.feed(b"v", ["put", "plain"]).succeeds();
+
+    let shown = sandbox.run(["namespace", "show", "-n", "cache"]).succeeds();
+    for line in
+        ["mode          sealed", "blinded-names yes", "on-tamper     miss", "ttl           12h", "max-bytes     none"]
+    {
+        assert!(shown.text().contains(line), "{line}: {shown:?}");
+    }
+    let shown = sandbox.run(["namespace", "show", "-n", "cache", "--json"]).succeeds().json().remove(0);
+    assert_eq!((&shown["ttl_ms"], &shown["max_bytes"]), (&43_200_000.into(), &Value::Null));
+    assert_eq!(sandbox.run(["namespace", "ls"]).succeeds().text(), "cache\ndefault\n");
+    assert!(sandbox.run(["ls", "-l", "-n", "cache"]).succeeds().text().contains("who/alice"));
+    assert_eq!(sandbox.run(["ls", "who/", "-n", "cache"]).succeeds().text(), "who/alice\n");
+    sandbox.run(["ls", "wh", "-n", "cache"]).fails(2, "whole segments");
+    sandbox.run(["namespace", "set", "-n", "cache", "--blinded-names", "no"]).fails(2, "before the first entry");
+    sandbox.run(["namespace", "set", "-n", "cache", "--ttl", "none", "--mode", "authenticated"]).succeeds();
+    let shown = sandbox.run(["namespace", "show", "-n", "cache", "--json"]).succeeds().json().remove(0);
+    assert_eq!(
+        (&shown["ttl_ms"], &shown["mode"], &shown["blinded_names"]),
+        (&Value::Null, &"authenticated".into(), &true.into())
+    );
+}
+
+#[test]
+fn lost_settings_stop_writers_until_they_are_set_anew() {
+    let sandbox = Sandbox::with_project();
+    sandbox.feed(b"v", ["put", "n"]).succeeds();
+    let database = Connection::open(sandbox.path(".bulla/entries.db")).unwrap();
+    let deleted = database.execute("DELETE FROM document WHERE key = ?1", params![b"default"]);
+    assert_eq!(deleted.unwrap(), 1);
+    drop(database);
+    assert_eq!(sandbox.run(["get", "n"]).succeeds().stdout, b"v");
+    sandbox.run(["get", "none"]).fails(4, "settings of namespace `default` are gone");
+    sandbox.feed(b"w", ["put", "n"]).fails(4, "settings of namespace `default` are gone");
+    sandbox.run(["namespace", "set", "--anew"]).succeeds();
+    sandbox.feed(b"w", ["put", "n"]).succeeds();
 }
 
 #[test]

@@ -9,25 +9,32 @@
 )]
 
 mod administrators;
+mod archives;
 mod at_once;
 mod audit;
 mod backups;
 mod demo;
 mod entries;
 mod files;
+mod fleche;
 mod fleet;
 mod hand_edits;
 mod help;
 mod identity;
+mod import_fact;
 mod key_dependents;
 mod key_material;
 mod key_operations;
 mod key_states;
 mod keys;
 mod killed;
+mod limits;
 mod machines;
+mod maintenance;
+mod operations;
 mod project;
 mod recovery;
 mod rotations;
 mod sandbox;
 mod settings;
+mod trees;

@@ -6,30 +6,49 @@ mod audit;
 mod authorize;
 mod backup;
 mod check;
+mod clear;
+mod compact;
 mod completions;
 mod config;
+mod content;
 mod demo;
 mod enroll;
+mod evict;
+mod fleche;
+mod expire;
+mod export;
+mod gc;
 mod get;
 mod identity;
+mod import;
+mod incr;
 mod init;
 mod key;
 mod list;
 mod ls;
 mod man;
+mod namespace;
+mod memo;
 mod open;
+mod pair;
 mod policy;
 mod put;
+mod quarantine;
 mod random;
 mod recover;
 mod recovery;
+mod reseal;
 mod restore;
 mod revoke;
 mod rewrap;
 mod rm;
 mod rotate;
 mod seal;
+mod stats;
 mod status;
+mod tally;
+mod tree;
+mod tags;
 mod verify;
 
 use std::ffi::{OsStr, OsString};
@@ -63,6 +82,7 @@ pub(crate) enum Command {
     AcceptRollback(accept_rollback::Args),
     Backup(backup::Args),
     Restore(restore::Args),
+    Export(export::Args),
     #[command(subcommand)]
     Key(key::Command),
     Seal(seal::Args),
@@ -72,7 +92,27 @@ pub(crate) enum Command {
     Get(get::Args),
     Ls(ls::Args),
     Rm(rm::Args),
+    Incr(incr::Args),
+    Expire(expire::Args),
+    Clear(clear::Args),
+    Tags(tags::Args),
+    Memo(memo::Args),
+    #[command(subcommand)]
+    Content(content::Command),
+    #[command(subcommand)]
+    Namespace(namespace::Command),
     Check(check::Args),
+    #[command(subcommand)]
+    Quarantine(quarantine::Command),
+    Reseal(reseal::Args),
+    Gc(gc::Args),
+    Compact(compact::Args),
+    Stats(stats::Args),
+    Evict(evict::Args),
+    #[command(subcommand)]
+    Import(import::Command),
+    #[command(subcommand)]
+    Fleche(fleche::Command),
     Random(random::Args),
     Status(status::Args),
     #[command(subcommand)]
@@ -103,6 +143,7 @@ pub(crate) async fn run(arguments: Arguments, output: &Output) -> Result<()> {
         Command::AcceptRollback(args) => accept_rollback::run(&args, &desk).await,
         Command::Backup(args) => backup::run(&args, &desk).await,
         Command::Restore(args) => restore::run(&args, &desk).await,
+        Command::Export(args) => export::run(&args, &desk).await,
         Command::Key(command) => key::run(command, &desk).await,
         Command::Seal(args) => seal::run(&args, &desk).await,
         Command::Open(args) => open::run(&args, &desk).await,
@@ -111,7 +152,22 @@ pub(crate) async fn run(arguments: Arguments, output: &Output) -> Result<()> {
         Command::Get(args) => get::run(&args, &desk).await,
         Command::Ls(args) => ls::run(&args, &desk).await,
         Command::Rm(args) => rm::run(&args, &desk).await,
+        Command::Incr(args) => incr::run(&args, &desk).await,
+        Command::Expire(args) => expire::run(&args, &desk).await,
+        Command::Clear(args) => clear::run(&args, &desk).await,
+        Command::Tags(args) => tags::run(&args, &desk).await,
+        Command::Memo(args) => memo::run(&args, &desk).await,
+        Command::Content(command) => content::run(&command, &desk).await,
+        Command::Namespace(command) => namespace::run(&command, &desk).await,
+        Command::Quarantine(command) => quarantine::run(&command, &desk).await,
         Command::Check(args) => check::run(&args, &desk).await,
+        Command::Reseal(args) => reseal::run(&args, &desk).await,
+        Command::Gc(args) => gc::run(&args, &desk).await,
+        Command::Compact(args) => compact::run(&args, &desk).await,
+        Command::Stats(args) => stats::run(&args, &desk).await,
+        Command::Evict(args) => evict::run(&args, &desk).await,
+        Command::Import(command) => import::run(&command, &desk).await,
+        Command::Fleche(command) => fleche::run(&command, &desk).await,
         Command::Random(args) => random::run(&args, &desk),
         Command::Status(args) => status::run(&args, &desk).await,
         Command::Identity(command) => identity::run(&command, &desk),

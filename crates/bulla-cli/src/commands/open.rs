@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::Desk;
 use super::seal::opened_name;
+use super::tree::{self, Direction, Plan};
 use crate::context::ContextArgs;
 use crate::failure::{Failure, Result, open_error};
 use crate::input::{DASH, Input};
@@ -24,6 +25,10 @@ const SEALED_TO: &[u8] = b"BLX";
 /// FILE.bulla is opened to FILE, which must not exist yet and will be readable by its owner only; `-`, or no FILE, is standard
 /// input, opened to standard output. A file appears once all of it has verified, or not at all; what goes to a pipe is
 /// released in pieces as they verify, and only exit code 0 says that it was all.
+///
+/// With `--recursive`, FILE is a folder that was sealed so: each file below it that ends in `.bulla` is opened, to a file beside it or in the same
+/// place below the folder that `-o` names, and gets the mode and modification time that the sealed one has. Other files and symbolic links are left
+/// as they are. A run that was interrupted is completed by the same command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// What to open
@@ -31,6 +36,15 @@ pub(crate) struct Args {
     /// Where to write to; `-` is standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Open every sealed file below the folder FILE
+    #[arg(short, long, requires = "file")]
+    recursive: bool,
+    /// Remove each sealed file that was opened, once what it held is on disk and, read again, is the same
+    #[arg(long, requires = "recursive")]
+    remove_source: bool,
+    /// Open files that were sealed with `--movable`
+    #[arg(long, requires = "recursive")]
+    movable: bool,
     /// Replace the file that is written to, if it exists
     #[arg(long)]
     force: bool,
@@ -42,6 +56,19 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
+    if args.recursive {
+        let plan = Plan {
+            direction: Direction::Open,
+            folder: args.file.as_deref(),
+            output: args.output.as_deref(),
+            force: args.force,
+            remove_source: args.remove_source,
+            movable: args.movable,
+            key: args.key.as_deref(),
+            context: &args.context,
+        };
+        return tree::run(&plan, desk).await;
+    }
     let project = desk.project_with_key(args.key.as_deref()).await?;
     let name = project.settings().key().get();
     let context = args.context.build(&project)?;

@@ -40,12 +40,15 @@ pub(crate) struct Args {
     /// Replace only this version; 0 stands for no entry
     #[arg(long, value_name = "N")]
     expect_version: Option<u64>,
+    /// Encrypt the value in whatever mode the namespace is, and keep it out of memory tiers
+    #[arg(long)]
+    sensitive: bool,
 }
 
 pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
     let namespace = desk.namespace(&args.namespace).await?;
     let options = PutOptions {
-        lifetime: args.ttl.map_or(Lifetime::Unlimited, |seconds| Lifetime::For(Duration::from_secs(seconds))),
+        lifetime: args.ttl.map_or(Lifetime::Inherited, |seconds| Lifetime::For(Duration::from_secs(seconds))),
         media_type: args.media_type.clone(),
         tags: args.tags.clone(),
         expected: match args.expect_version {
@@ -53,6 +56,8 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
             Some(0) => ExpectedVersion::Absent,
             Some(version) => ExpectedVersion::Version(version),
         },
+        sensitive: args.sensitive,
+        ..PutOptions::default()
     };
     let name = args.name.as_bytes();
     let mut input = Input::open(args.file.as_deref())?;

@@ -1,18 +1,25 @@
 use std::path::PathBuf;
 
-use bulla::{BackendUrl, BackupInfo, MachineName, Project, RecoveryWords, RestoreAs, Settings};
+use bulla::{
+    BackendUrl, BackupInfo, MachineName, Project, RecoveryWords, RestoreAs, RestoreCounts, RestoreEvent, RestoreOptions,
+    Settings, WalkEvent,
+};
 use serde_json::{Value, json};
 
 use super::Desk;
+use super::backup::contents;
 use super::recover::read_words;
 use crate::failure::{Exit, Failure, Result};
 use crate::names::moment;
+use crate::output::Output;
+use crate::pace::{Pace, RateArg};
 use crate::progress::Progress;
 
-/// Restore the project's machines, trust log and keys from a backup
+/// Restore a project from a backup: machines, trust log and keys, and the entries of the store that are in it
 ///
-/// The settings must name the project, as `bulla config init --project ID --backend URL` writes them, and the backend must be empty. All of
-/// the backup is verified first. A restore that was interrupted is completed by the same command; until then there is no project.
+/// The settings must name the project, as `bulla config init --project ID --backend URL` writes them, and the backend must hold no project. All
+/// of the backup is verified first. A restore that was interrupted is completed by the same command; until then there is no project. Entries that
+/// are there, and are not as in the backup, stay.
 ///
 /// What was done since the backup was made is undone: machines that were put out since are in again, and what was sealed since under new
 /// versions of keys does not open. Machines that have seen more refuse to work until an authoriser accepts the restore, with
@@ -24,6 +31,12 @@ pub(crate) struct Args {
     /// Verify the backup, and restore nothing
     #[arg(long, conflicts_with_all = ["accept_rollback", "name"])]
     check: bool,
+    /// Restore the entries only, into the project that is there: what is missing comes back, what is there stays
+    #[arg(long, conflicts_with_all = ["check", "accept_rollback", "recovery"])]
+    entries_only: bool,
+    /// Replace entries that are there, and are not as in the backup
+    #[arg(long, conflicts_with = "check")]
+    overwrite: bool,
     /// Accept that the trust log goes back, on behalf of all machines; this machine must be one that may let others in
     #[arg(long)]
     accept_rollback: bool,
@@ -33,6 +46,8 @@ pub(crate) struct Args {
     /// What this machine is to be called, with `--recovery`; its name in the network, if not given
     #[arg(long, value_name = "NAME", requires = "recovery")]
     name: Option<MachineName>,
+    #[command(flatten)]
+    rate: RateArg,
 }
 
 pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
@@ -41,7 +56,9 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
         return Err(unnamed(args)?);
     }
     let words = args.recovery.as_deref().map(|path| read_words(Some(path), desk)).transpose()?;
-    if args.check {
+    if args.entries_only {
+        restore_entries(args, desk).await
+    } else if args.check {
         check(args, &settings, words.as_ref(), desk).await
     } else {
         restore(args, &settings, words.as_ref(), desk).await
@@ -49,7 +66,10 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
 }
 
 async fn check(args: &Args, settings: &Settings, words: Option<&RecoveryWords>, desk: &Desk) -> Result<()> {
-    let backup = named(Project::read_backup(settings, &args.file, restore_as(words)).await)?;
+    let mut telling = Telling::new(args, desk);
+    let read = Project::read_backup(settings, &args.file, restore_as(words), &mut |event| telling.hear(&event)).await;
+    let backup = named(read)?;
+    drop(telling);
     let damaged: Vec<_> = backup.damaged().iter().map(ToString::to_string).collect();
     let record = record(backup.info(), &damaged);
     desk.output.done(&record, || format!("verified {}{}", described(backup.info()), warnings(&damaged)))?;
@@ -61,12 +81,11 @@ async fn restore(args: &Args, settings: &Settings, words: Option<&RecoveryWords>
         return Err(Failure::usage("a project in memory would be gone with this command")
             .with_hint("name a folder with `--backend sqlite:FOLDER`"));
     }
-    let progress = Progress::counting(&desk.output);
-    let restored = Project::restore(settings, &args.file, restore_as(words), |made| {
-        progress.say(|| format!("restoring: {} of {} documents", made.done, made.total));
-    });
-    let restored = named(restored.await)?;
-    drop(progress);
+    let options = RestoreOptions { overwrite: args.overwrite };
+    let mut telling = Telling::new(args, desk);
+    let tell = &mut |event: RestoreEvent<'_>| telling.hear(&event);
+    let restored = named(Project::restore(settings, &args.file, restore_as(words), &options, tell).await)?;
+    drop(telling);
     let mut went_back = restored.went_back;
     if went_back && args.accept_rollback {
         Project::accept_rollback(settings.clone(), words).await?;
@@ -83,8 +102,10 @@ async fn restore(args: &Args, settings: &Settings, words: Option<&RecoveryWords>
     let mut record = record(&restored.backup, &damaged);
     record["resumed"] = restored.resumed.into();
     record["refused_by_this_machine"] = went_back.into();
+    record["entries"] = entries_record(restored.entries);
     desk.output.done(&record, || {
-        let mut text = format!("restored {}{}", described(&restored.backup), warnings(&damaged));
+        let entries = entries_text(restored.entries);
+        let mut text = format!("restored {}{entries}{}", described(&restored.backup), warnings(&damaged));
         if went_back {
             text.push_str(
                 "\nthis machine has seen more of the trust log than was restored, and works again once a machine that may let others in \
@@ -94,7 +115,54 @@ async fn restore(args: &Args, settings: &Settings, words: Option<&RecoveryWords>
         text.push_str("\ncompare `bulla list` with the machines that there should be: who was put out since is in again");
         text
     })?;
-    end(&damaged)
+    end(&damaged)?;
+    end_of_entries(restored.entries)
+}
+
+async fn restore_entries(args: &Args, desk: &Desk) -> Result<()> {
+    let project = desk.project().await?;
+    let options = RestoreOptions { overwrite: args.overwrite };
+    let mut telling = Telling::new(args, desk);
+    let tell = &mut |event: RestoreEvent<'_>| telling.hear(&event);
+    let (backup, entries) = named(project.restore_entries(&args.file, &options, tell).await)?;
+    drop(telling);
+    if entries.is_none() {
+        let message = format!("`{}` has no entries: it was made without them", args.file.display());
+        return Err(Failure::new(Exit::NotFound, "no_entries", message));
+    }
+    let mut record = record(&backup, &[]);
+    record["entries"] = entries_record(entries);
+    desk.output.done(&record, || format!("restored the entries of backup {}{}", backup.id, entries_text(entries)))?;
+    end_of_entries(entries)
+}
+
+/// Hears how far a restoring is.
+struct Telling {
+    progress: Progress,
+    pace: Pace,
+    output: Output,
+}
+
+impl Telling {
+    fn new(args: &Args, desk: &Desk) -> Self {
+        Self { progress: Progress::counting(&desk.output), pace: Pace::new(&args.rate), output: desk.output }
+    }
+
+    fn hear(&mut self, event: &RestoreEvent<'_>) {
+        match event {
+            RestoreEvent::Verified(bytes) => self.progress.say(|| format!("verifying: {} MiB", bytes >> 20)),
+            RestoreEvent::Entries(WalkEvent::Progress(counts)) => {
+                self.pace.wait(counts.bytes);
+                let entries = counts.restored + counts.equal + counts.kept;
+                self.progress.say(|| format!("restoring: {entries} entries, {} MiB", counts.bytes >> 20));
+            }
+            RestoreEvent::Entries(WalkEvent::Found(finding)) => self.output.note(|| finding.to_string()),
+            RestoreEvent::Trust(made) => {
+                self.progress.say(|| format!("restoring: {} of {} documents", made.done, made.total));
+            }
+            _ => {}
+        }
+    }
 }
 
 fn restore_as(words: Option<&RecoveryWords>) -> RestoreAs<'_> {
@@ -117,6 +185,11 @@ fn record(backup: &BackupInfo, damaged: &[String]) -> Value {
         "author": backup.author.to_string(),
         "machines": backup.machines.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "documents": backup.documents,
+        "contents": backup.store.map(|store| json!({
+            "entries": store.entries,
+            "blobs": store.blobs,
+            "bytes": store.bytes,
+        })),
         "trust_log": { "length": backup.log_length, "head": backup.head.to_string() },
         "damaged": damaged,
     })
@@ -124,9 +197,9 @@ fn record(backup: &BackupInfo, damaged: &[String]) -> Value {
 
 fn described(backup: &BackupInfo) -> String {
     format!(
-        "{} documents, as they were at {}\n  project     {}\n  backup      {}\n  made by     {}\n  opened by   any one of {} machines\n  \
+        "{}, as they were at {}\n  project     {}\n  backup      {}\n  made by     {}\n  opened by   any one of {} machines\n  \
          trust log   {} records, head {}",
-        backup.documents,
+        contents(backup),
         moment(backup.time),
         backup.project,
         backup.id,
@@ -135,6 +208,49 @@ fn described(backup: &BackupInfo) -> String {
         backup.log_length,
         backup.head,
     )
+}
+
+fn entries_record(entries: Option<RestoreCounts>) -> Value {
+    entries.map_or(Value::Null, |counts| {
+        json!({
+            "restored": counts.restored,
+            "equal": counts.equal,
+            "kept": counts.kept,
+            "refused": counts.refused,
+            "blobs": counts.blobs,
+        })
+    })
+}
+
+fn entries_text(entries: Option<RestoreCounts>) -> String {
+    match entries {
+        None => "\n  entries     none are in it".to_owned(),
+        Some(counts) => {
+            let mut text = format!("\n  entries     {} restored", counts.restored);
+            for (count, what) in [
+                (counts.equal, "were there"),
+                (counts.kept, "are there otherwise and stay (`--overwrite` replaces them)"),
+                (counts.refused, "are refused"),
+            ] {
+                if count > 0 {
+                    text.push_str(&format!(", {count} {what}"));
+                }
+            }
+            text
+        }
+    }
+}
+
+/// Says at the end what could not be put where it was.
+fn end_of_entries(entries: Option<RestoreCounts>) -> Result<()> {
+    match entries.map_or(0, |counts| counts.refused) {
+        0 => Ok(()),
+        count => {
+            let message = format!("{count} entries cannot lie where they lay: their namespaces blind names otherwise now");
+            Err(Failure::new(Exit::Damage, "damage", message)
+                .with_hint("restore into an empty place, and `bulla export` them from there"))
+        }
+    }
 }
 
 fn warnings(damaged: &[String]) -> String {

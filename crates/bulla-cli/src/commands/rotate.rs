@@ -1,8 +1,9 @@
-use bulla::{Project, ResealCounts, Rotation, RotationEvent, WalkEvent};
+use bulla::{Depth, Project, Rotation, RotationEvent};
 use serde_json::{Value, json};
 
-use super::Desk;
+use super::{Desk, reseal};
 use crate::failure::{Exit, Failure, Result};
+use crate::pace::RateArg;
 use crate::progress::Progress;
 
 /// Rotate the data key, and with it every key
@@ -25,7 +26,7 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
 }
 
 /// Rotates the data key, then seals the store anew if that is asked for, and tells of both.
-pub(super) async fn carry_out(project: &Project, desk: &Desk, resume: bool, reseal: bool) -> Result<()> {
+pub(super) async fn carry_out(project: &Project, desk: &Desk, resume: bool, reseals: bool) -> Result<()> {
     let mut told = Told { desk, external: Vec::new(), damage: Ok(()) };
     let progress = Progress::counting(&desk.output);
     let mut tell = |event: RotationEvent<'_>| match event {
@@ -57,8 +58,12 @@ pub(super) async fn carry_out(project: &Project, desk: &Desk, resume: bool, rese
             format!("only its source can rotate key {name}, which does not seal before that: have it give another, then `bulla key rotate {name}`")
         });
     }
-    let resealed = if reseal { reseal_all(project, desk).await? } else { ResealCounts::default() };
-    match rotation.damaged + resealed.failed {
+    let mut failed = 0;
+    if reseals {
+        let names = project.entries().namespaces().await.map_err(bulla::Error::from)?;
+        failed = reseal::carry_out(project, &names, Depth::Entries, &RateArg::default(), desk).await?.failed;
+    }
+    match rotation.damaged + failed {
         0 => Ok(()),
         damaged => {
             Err(Failure::new(Exit::Damage, "damage", format!("{damaged} rows are damaged, and are as they were"))
@@ -85,44 +90,6 @@ pub(super) fn record(rotation: &Rotation) -> Value {
         "started": crate::names::moment(rotation.started),
         "changed": crate::names::moment(rotation.changed),
     })
-}
-
-/// Seals every namespace anew, one after the other.
-async fn reseal_all(project: &Project, desk: &Desk) -> Result<ResealCounts> {
-    let mut sum = ResealCounts::default();
-    for name in project.entries().namespaces().await.map_err(bulla::Error::from)? {
-        let mut told = Told { desk, external: Vec::new(), damage: Ok(()) };
-        let progress = Progress::counting(&desk.output);
-        let counts = project
-            .store(name.as_str())?
-            .reseal(&mut |event| match event {
-                WalkEvent::Progress(counts) => {
-                    progress.say(|| format!("sealing {name} anew: {} of {}", counts.resealed, seen(counts)));
-                }
-                WalkEvent::Found(finding) => told.damaged(finding.code(), finding.to_string()),
-                _ => {}
-            })
-            .await
-            .map_err(bulla::Error::from)?;
-        drop(progress);
-        told.damage?;
-        let record = json!({
-            "namespace": name.as_str(),
-            "resealed": counts.resealed,
-            "current": counts.current,
-            "failed": counts.failed,
-        });
-        desk.output
-            .done(&record, || format!("sealed {} of {} entries of {name} anew", counts.resealed, seen(&counts)))?;
-        sum.current += counts.current;
-        sum.resealed += counts.resealed;
-        sum.failed += counts.failed;
-    }
-    Ok(sum)
-}
-
-fn seen(counts: &ResealCounts) -> u64 {
-    counts.resealed + counts.current + counts.failed
 }
 
 /// What a long piece of work has told so far.

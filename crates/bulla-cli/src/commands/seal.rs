@@ -9,6 +9,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::Desk;
+use super::tree::{self, Direction, Plan};
 use crate::context::ContextArgs;
 use crate::failure::{Failure, Result};
 use crate::input::{DASH, Input};
@@ -30,6 +31,12 @@ pub(super) const BUFFER_LEN: usize = 64 * 1_024;
 ///
 /// FILE is sealed to FILE.bulla, which must not exist yet; `-`, or no FILE, is standard input, sealed to standard output. The new
 /// file appears whole or not at all.
+///
+/// With `--recursive`, FILE is a folder: each file below it is sealed, to a file beside it or in the same place below the folder that `-o`
+/// names. Modes and modification times are kept, of folders too. Each file is bound to its path as seen from FILE: one that is renamed or moved
+/// later does not open, and two that were swapped are noticed; the folder as a whole may be moved. One of them is opened alone with `bulla open
+/// --context path=PATH`. Symbolic links are left as they are. A run that was interrupted is completed by the same command: a sealed file with the
+/// modification time and length of its source, whose beginning and end verify, is not sealed again.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// What to seal
@@ -37,6 +44,15 @@ pub(crate) struct Args {
     /// Where to write to; `-` is standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Seal every file below the folder FILE
+    #[arg(short, long, requires = "file", conflicts_with = "to")]
+    recursive: bool,
+    /// Remove each file that was sealed, once its sealed form is on disk and, read again, opens to the same
+    #[arg(long, requires = "recursive")]
+    remove_source: bool,
+    /// Do not bind the files to their paths: each can be renamed, moved and opened alone, and swapped unnoticed
+    #[arg(long, requires = "recursive")]
+    movable: bool,
     /// Replace the file that is written to, if it exists
     #[arg(long)]
     force: bool,
@@ -60,6 +76,19 @@ enum Sealing {
 }
 
 pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
+    if args.recursive {
+        let plan = Plan {
+            direction: Direction::Seal,
+            folder: args.file.as_deref(),
+            output: args.output.as_deref(),
+            force: args.force,
+            remove_source: args.remove_source,
+            movable: args.movable,
+            key: args.key.as_deref(),
+            context: &args.context,
+        };
+        return tree::run(&plan, desk).await;
+    }
     let (sealing, context, number) = match &args.to {
         Some(to) => {
             let to = read_public(to)?;

@@ -1,4 +1,5 @@
-//! What somebody can try who may write to the disk but has no key. Each attack is undone before the next.
+//! What somebody can try who may write to the disk but has no key. Each attack is undone before the next: what a reader refuses goes to
+//! quarantine, so that the row is put back too.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -66,31 +67,37 @@ async fn flip_row(trial: &Trial, report: &mut Report) -> Result<()> {
 }
 
 async fn flip_blob(trial: &Trial, [file, _]: &[PathBuf; 2], report: &mut Report) -> Result<()> {
+    let row = trial.row(NAMESPACE, "large")?;
     let bytes = read_file(file)?;
     let mut flipped = bytes.clone();
     flipped[LARGE_LEN / 2] ^= 1;
     write_file(file, &flipped)?;
     report.attack("flip one bit in the middle of a blob", "damaged", get(trial, "large").await?)?;
     write_file(file, &bytes)?;
+    trial.set_row(NAMESPACE, "large", &row)?;
     intact(trial, "large").await
 }
 
 async fn cut_blob(trial: &Trial, [file, _]: &[PathBuf; 2], report: &mut Report) -> Result<()> {
+    let row = trial.row(NAMESPACE, "large")?;
     let bytes = read_file(file)?;
     // At the end of a chunk, where nothing looks torn.
     write_file(file, &bytes[..HEADER_LEN + 4 * (65_536 + 16)])?;
     report.attack("cut a blob short", "damaged", get(trial, "large").await?)?;
     write_file(file, &bytes)?;
+    trial.set_row(NAMESPACE, "large", &row)?;
     intact(trial, "large").await
 }
 
 async fn swap_blobs(trial: &Trial, [one, other]: &[PathBuf; 2], report: &mut Report) -> Result<()> {
+    let row = trial.row(NAMESPACE, "large")?;
     let bytes = [read_file(one)?, read_file(other)?];
     write_file(one, &bytes[1])?;
     write_file(other, &bytes[0])?;
     report.attack("exchange two blobs of one length", "damaged", get(trial, "large").await?)?;
     write_file(one, &bytes[0])?;
     write_file(other, &bytes[1])?;
+    trial.set_row(NAMESPACE, "large", &row)?;
     intact(trial, "other large").await
 }
 

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use bulla::{GetOptions, Namespace, Project, ResealCounts, StoreError};
+use bulla::{Budget, CheckOptions, Depth, GetOptions, Namespace, Project, ResealCounts, StoreError};
 use bulla_seal::fill_random;
 use serde_json::json;
 
@@ -116,7 +116,7 @@ async fn rotate(project: &Project, key: &str, report: &mut Report) -> Result<()>
 }
 
 async fn reseal(namespace: &Namespace) -> Result<ResealCounts> {
-    let counts = namespace.reseal(&mut |_| {}).await.map_err(bulla::Error::from)?;
+    let counts = namespace.reseal(Depth::Entries, &Budget::UNLIMITED, &mut |_| {}).await.map_err(bulla::Error::from)?;
     match counts.failed {
         0 => Ok(counts),
         failed => Err(Failure::demo(format!("{failed} entries could not be sealed anew"))),
@@ -125,7 +125,7 @@ async fn reseal(namespace: &Namespace) -> Result<ResealCounts> {
 
 async fn check(trial: &Trial, report: &mut Report) -> Result<()> {
     let clock = Instant::now();
-    let counts = trial.open().await?.entries().check(&mut |_| {}).await.map_err(bulla::Error::from)?;
+    let counts = trial.open().await?.entries().check(&CheckOptions::default(), &Budget::UNLIMITED, &mut |_| {}).await.map_err(bulla::Error::from)?;
     if !counts.is_clean() {
         return Err(Failure::demo(format!(
             "after every attack was undone, check found {} damaged entries and {} orphan blobs",

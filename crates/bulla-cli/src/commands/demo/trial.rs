@@ -47,9 +47,12 @@ impl Trial {
         found.map_err(database_failure)?.ok_or_else(|| Failure::demo(format!("there is no row of `{name}`")))
     }
 
-    /// Changes the stored bytes of an entry.
+    /// Changes the stored bytes of an entry, or puts them back where a reader has put others into quarantine.
     pub(super) fn set_row(&self, namespace: &str, name: &str, value: &[u8]) -> Result<()> {
-        let sql = "UPDATE document SET value = ?2 WHERE key = ?1";
+        let sql = "INSERT INTO document (collection, key, revision, value)
+                   SELECT collection.id, ?1, state.revision, ?2 FROM collection, state
+                   WHERE collection.name = 'entries' AND state.id = 0
+                   ON CONFLICT (collection, key) DO UPDATE SET value = excluded.value";
         match self.database()?.execute(sql, params![key(namespace, name), value]).map_err(database_failure)? {
             1 => Ok(()),
             _ => Err(Failure::demo(format!("there is no row of `{name}`"))),

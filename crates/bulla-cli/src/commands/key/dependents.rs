@@ -25,11 +25,15 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
             "version": version.number,
             "id": version.id.to_string(),
             "entries": version.entries,
+            "records": version.records,
             "states": version.states,
             "state_names": version.state_names,
         });
         desk.output.result(&record, || {
             let mut parts = vec![format!("{} entries", version.entries)];
+            if version.records > 0 {
+                parts.push(format!("{} settings or records in quarantine", version.records));
+            }
             if version.states > 0 {
                 parts.push(format!("{} states of key flows ({})", version.states, version.state_names.join(", ")));
             }
@@ -78,6 +82,7 @@ pub(super) fn record(dependents: &Dependents) -> Value {
     json!({
         "key": dependents.key.as_str(),
         "entries": dependents.entries(),
+        "records": dependents.records(),
         "states": dependents.states(),
         "seen": dependents.seen,
         "unreadable": dependents.unreadable,
@@ -86,10 +91,13 @@ pub(super) fn record(dependents: &Dependents) -> Value {
 
 /// Says for people how much would be lost.
 pub(super) fn loss(dependents: &Dependents) -> String {
-    match (dependents.entries(), dependents.states()) {
-        (0, 0) => "nothing in the store depends on it".to_owned(),
-        (entries, states) => {
+    match (dependents.entries(), dependents.states(), dependents.records()) {
+        (0, 0, 0) => "nothing in the store depends on it".to_owned(),
+        (entries, states, 0) => {
             format!("{entries} entries and {states} states of key flows depend on it, and will be lost")
         }
+        (entries, states, records) => format!(
+            "{entries} entries and {states} states of key flows depend on it, and {records} settings or records in quarantine; they will be lost"
+        ),
     }
 }

@@ -1,0 +1,63 @@
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bulla::{Lifetime, PutOptions};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::{Desk, NamespaceArg};
+use crate::failure::Result;
+use crate::input::Input;
+use crate::progress::Progress;
+
+/// How much is read at once: as much as may lie in an entry.
+const BUFFER_LEN: usize = 64 * 1_024;
+
+/// Put a value, unless it is there already, and write its name to standard output
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The value; `-`, or none, is standard input
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    namespace: NamespaceArg,
+    /// How many seconds the value is to live, at least
+    #[arg(long, value_name = "SECONDS")]
+    ttl: Option<u64>,
+    /// What the value is, `text/plain` say
+    #[arg(long, value_name = "TYPE")]
+    media_type: Option<String>,
+    /// Encrypt the value in whatever mode the namespace is, and keep it out of memory tiers
+    #[arg(long)]
+    sensitive: bool,
+}
+
+pub(super) async fn run(args: &Args, desk: &Desk) -> Result<()> {
+    let namespace = desk.namespace(&args.namespace).await?;
+    let options = PutOptions {
+        lifetime: args.ttl.map_or(Lifetime::Inherited, |seconds| Lifetime::For(Duration::from_secs(seconds))),
+        media_type: args.media_type.clone(),
+        sensitive: args.sensitive,
+        ..PutOptions::default()
+    };
+    let mut input = Input::open(args.file.as_deref())?;
+    let progress = Progress::over(&desk.output, "putting", input.len());
+    let mut writer = namespace.content_writer(&options).map_err(bulla::Error::from)?;
+    let mut buffer = Zeroizing::new(vec![0; BUFFER_LEN]);
+    let mut len = 0_u64;
+    loop {
+        let read = match input.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(input.failure(&error)),
+        };
+        writer.write(&buffer[..read]).await.map_err(bulla::Error::from)?;
+        len += read as u64;
+        progress.advance(read);
+    }
+    let name = writer.finish().await.map_err(bulla::Error::from)?;
+    drop(progress);
+    let record = json!({ "name": name.to_string(), "namespace": namespace.name().as_str(), "bytes": len });
+    desk.output.result(&record, || name.to_string())
+}
