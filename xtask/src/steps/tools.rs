@@ -19,7 +19,7 @@ pub(crate) const CARGO_FUZZ: Tool = Tool { name: "cargo-fuzz", version: "0.13.2"
 const OF_THE_SYSTEM: &[(&str, &str)] = &[
     ("cc", "a C compiler, for the cryptographic library and SQLite"),
     ("c++", "a C++ compiler, for libFuzzer"),
-    ("python3", "Python 3.10 or later, for test vectors and interoperability tests"),
+    ("python3", "Python 3.11 or later, for test vectors and interoperability tests"),
 ];
 
 /// Checks that the programs no step can install are there.

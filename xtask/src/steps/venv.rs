@@ -23,7 +23,7 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<PathBuf, Failure> {
         return Ok(python);
     }
     Process::new("python3").args(["-m", "venv", "--clear"]).arg(&home).run().map_err(|failure| {
-        Failure::new(format!("{failure}\nPython 3.10 or later with its venv module is needed (Debian: python3-venv)"))
+        Failure::new(format!("{failure}\nPython 3.11 or later with its venv module is needed (Debian: python3-venv)"))
     })?;
     Process::new(&python)
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--only-binary=:all:"])
