@@ -87,7 +87,9 @@ impl Exit {
                 StoreError::InvalidNamespace { .. } | StoreError::InvalidName(_) | StoreError::InvalidEntry { .. } => {
                     Self::Usage
                 }
-                StoreError::InvalidSettings { .. } | StoreError::BlindedSegments => Self::Usage,
+                StoreError::InvalidSettings { .. } | StoreError::BlindedPrefix | StoreError::BlindedSegments => {
+                    Self::Usage
+                }
                 StoreError::NotFound(_) | StoreError::NotQuarantined { .. } => Self::NotFound,
                 StoreError::Occupied(_) | StoreError::SettingsConflict(_) => Self::Conflict,
                 StoreError::OpenSettings { .. }

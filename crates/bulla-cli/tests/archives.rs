@@ -60,7 +60,8 @@ fn conflicts_and_damage_have_codes() {
 fn an_import_that_is_killed_is_completed_by_the_next() {
     let rounds = number("BULLA_TEST_ROUNDS", 6);
     let sandbox = Sandbox::with_project();
-    let entries: Vec<_> = (0..40_u64).map(|at| (format!("e{at}"), noise(if at % 8 == 0 { 100_000 } else { 50 }, at))).collect();
+    let entries: Vec<_> =
+        (0..40_u64).map(|at| (format!("e{at}"), noise(if at % 8 == 0 { 100_000 } else { 50 }, at))).collect();
     for (name, value) in &entries {
         sandbox.feed(value, ["put", name, "-n", "from"]).succeeds();
     }

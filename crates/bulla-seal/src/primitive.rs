@@ -291,6 +291,17 @@ mod tests {
     }
 
     #[test]
+    fn sha256_in_pieces_gives_the_same_digest() {
+        let message: Vec<u8> = (0..=255).cycle().take(1_000).collect();
+        for size in [1, 63, 64, 65, 1_000] {
+            let mut digest = Sha256::new();
+            message.chunks(size).for_each(|piece| digest.update(piece));
+            assert_eq!(digest.finish(), sha256(&message));
+        }
+        assert_eq!(Sha256::default().finish(), sha256(b""));
+    }
+
+    #[test]
     fn hmac_with_sha256() {
         let mut tried = 0;
         for group in mac::TestSet::load(mac::TestName::HmacSha256).unwrap().test_groups {

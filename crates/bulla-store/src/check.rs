@@ -301,8 +301,7 @@ impl Work<'_, '_> {
     async fn verify_blob(&mut self, place: &Place, entry: &Entry) -> Result<(), BlobError> {
         let Some(reference) = &entry.blob else { return Ok(()) };
         let project = self.store.keyring.project();
-        let blob =
-            BlobOpener::open(&*self.store.blobs, &project, &place.namespace, reference, entry.stat.len).await?;
+        let blob = BlobOpener::open(&*self.store.blobs, &project, &place.namespace, reference, entry.stat.len).await?;
         let mut stored = Vec::new();
         let mut opened = zeroize::Zeroizing::new(vec![0; blob.chunk_len()]);
         let mut index = 0;

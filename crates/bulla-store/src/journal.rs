@@ -1,6 +1,8 @@
 //! How far long work has come, so that another call, process or machine goes on (spec, "Journals").
 
-use bulla_backend::{Collection, DocumentKey, Documents, Durability, ErrorKind, Expected, MAX_PAGE_DOCUMENTS, Revision};
+use bulla_backend::{
+    Collection, DocumentKey, Documents, Durability, ErrorKind, Expected, MAX_PAGE_DOCUMENTS, Revision,
+};
 use minicbor::{Decoder, Encoder};
 
 use crate::{NamespaceName, Store, StoreError};

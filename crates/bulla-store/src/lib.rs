@@ -21,6 +21,8 @@
 //! | a key version to let go | [`Store::count_versions`] |
 //! | a namespace that is full, or fuller than it should be | [`Namespace::usage`], [`Namespace::evict`], [`Store::expire_due`] |
 //! | doubts about the storage | [`Store::check`] |
+//! | room taken by what nobody needs | [`Store::gc`], [`Store::compact`] |
+//! | a question about how much there is | [`Namespace::summary`], [`Namespace::stats`], [`Store::blob_stats`] |
 //! | a bad day before you | [`Store::back_up`], [`Store::restore`] |
 //! | entries for another project or program | [`Namespace::export`], [`Namespace::import`] |
 //! | a folder of fleche, the Python cache | [`FlecheDirectory`] |
@@ -115,8 +117,8 @@ pub use archive::{
 pub use backup::{BackupCounts, RestoreCounts, RestoreOptions, StoreBackupError};
 pub use blinding::MAX_BLINDED_SEGMENTS;
 pub use check::{CheckCounts, CheckOptions, MIN_ORPHAN_AGE};
-pub use compact::CompactCounts;
 pub use clear::{ClearCounts, ClearScope};
+pub use compact::CompactCounts;
 pub use compute::{ComputeOptions, Computed, ComputedBy, Waiter};
 pub use content::{ContentName, ContentWriter};
 pub use entry::{BadEntry, BlobRef, Entry, EntryStat, MAX_INLINE_LEN, MAX_MEDIA_TYPE_LEN, MAX_TAG_LEN, MAX_TAGS};
@@ -125,8 +127,8 @@ pub use evict::EvictCounts;
 pub use expire::ExpireCounts;
 pub use fleche::{
     DigestOf, FLECHE_MEDIA_TYPE, FlecheCounts, FlecheDirectory, FlecheError, FlecheFault, FlecheFile, FlecheImport,
-    FlecheImportCounts, FlecheKeys, FlecheKeysError, FlecheKind, FlecheListing, FlecheName, FlecheStat,
-    MAX_FLECHE_LEN, ParseFlecheNameError,
+    FlecheImportCounts, FlecheKeys, FlecheKeysError, FlecheKind, FlecheListing, FlecheName, FlecheStat, MAX_FLECHE_LEN,
+    ParseFlecheNameError,
 };
 pub use gc::{GcCounts, GcOptions};
 pub use get::{EntryReader, MAX_VALUE_LEN, Value};
@@ -138,10 +140,10 @@ pub use name::{EntryName, MAX_NAME_LEN, NamespaceName, Place};
 pub use namespace::Namespace;
 pub use options::{ExpectedVersion, GetOptions, Lifetime, PutOptions};
 pub use put::EntryWriter;
-pub use refile::RefileCounts;
 pub use quarantine::{
     MAX_QUARANTINED_LEN, ParseQuarantineIdError, QuarantineId, QuarantinePage, QuarantineRecord, Quarantined,
 };
+pub use refile::RefileCounts;
 pub use reseal::{Depth, ResealCounts};
 pub use settings::{AuditScope, BadSettings, Eviction, Kept, Mode, NamespaceSettings, OnTamper, StoredSettings};
 pub use settled::SETTINGS_FRESH;

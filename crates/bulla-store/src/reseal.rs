@@ -177,6 +177,7 @@ struct Work<'a, 'o> {
 impl Work<'_, '_> {
     async fn run(mut self) -> Result<ResealCounts, StoreError> {
         (self.observer)(WalkEvent::Progress(&self.counts));
+        self.counts.records += u64::from(self.namespace.reseal_settings().await?);
         let is_done = loop {
             let part = usize::try_from(self.step.phase).ok().and_then(|phase| PARTS.get(phase));
             let Some(part) = part else { break true };
@@ -187,7 +188,6 @@ impl Work<'_, '_> {
             self.step.after.clear();
         };
         if is_done {
-            self.counts.records += u64::from(self.namespace.reseal_settings().await?);
             self.journal.close().await?;
             self.counts.finished = true;
         }
@@ -363,9 +363,9 @@ impl Work<'_, '_> {
         let namespace = self.namespace;
         let header = Header::parse(&value).ok();
         let is_sealed_so = |params: Params| {
-            header.as_ref().is_some_and(|header| {
-                header.key_version() == version.id() && header.params().suite == params.suite
-            })
+            header
+                .as_ref()
+                .is_some_and(|header| header.key_version() == version.id() && header.params().suite == params.suite)
         };
         if self.depth == Depth::Entries && is_sealed_so(settled.params(version.params(), false)) {
             return Ok(None);

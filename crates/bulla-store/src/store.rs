@@ -216,7 +216,8 @@ impl Store {
         let suite = Header::parse(&document).ok().map(|header| header.params().suite);
         let opened = self.open(namespace, name, document).await?;
         let (entry, value) = parse_entry(namespace, name, opened)?;
-        refuse_exposed(suite, &entry).map_err(|reason| StoreError::BadEntry { place: place(namespace, name), reason })?;
+        refuse_exposed(suite, &entry)
+            .map_err(|reason| StoreError::BadEntry { place: place(namespace, name), reason })?;
         Ok((entry, value))
     }
 }

@@ -100,7 +100,7 @@ struct Planned {
 
 enum Plan {
     Look,
-    Put { draft: Draft, entry: Entry, value: Zeroizing<Vec<u8>> },
+    Put { draft: Draft, entry: Box<Entry>, value: Zeroizing<Vec<u8>> },
     Remove,
 }
 
@@ -210,8 +210,10 @@ impl Transaction {
         };
         if committed.is_err() && !may_be_written {
             for Planned { namespace, plan, .. } in plans {
-                if let Plan::Put { entry: Entry { blob: Some(BlobRef { id, .. }), .. }, .. } = plan {
-                    namespace.discard(&id).await;
+                if let Plan::Put { entry, .. } = plan
+                    && let Some(blob) = &entry.blob
+                {
+                    namespace.discard(&blob.id).await;
                 }
             }
         }
@@ -259,7 +261,7 @@ async fn plan(place: Place, touched: Touched) -> Result<Planned, StoreError> {
         Some(Change::Put { draft, value }) => {
             let stat = draft.stat(namespace.store.clock.now(), value.len() as u64);
             if value.len() <= MAX_INLINE_LEN {
-                Plan::Put { draft, entry: Entry { stat, name: None, blob: None }, value }
+                Plan::Put { draft, entry: Box::new(Entry { stat, name: None, blob: None }), value }
             } else {
                 let mut blob = namespace.begin_blob(place.name.as_bytes(), &draft).await?;
                 blob.write(&value).await?;
@@ -267,7 +269,7 @@ async fn plan(place: Place, touched: Touched) -> Result<Planned, StoreError> {
                 if finished.is_err() {
                     namespace.discard(&id).await;
                 }
-                let entry = Entry { stat, name: None, blob: Some(finished?.0) };
+                let entry = Box::new(Entry { stat, name: None, blob: Some(finished?.0) });
                 Plan::Put { draft, entry, value: Zeroizing::default() }
             }
         }
@@ -296,7 +298,8 @@ async fn try_commit(plans: &mut [Planned], may_be_written: &mut bool) -> Result<
                 *may_be_written = false;
                 round += 1;
                 for Planned { place, plan, .. } in &*plans {
-                    if let Plan::Put { entry: Entry { blob: Some(blob), .. }, .. } = plan
+                    if let Plan::Put { entry, .. } = plan
+                        && let Some(blob) = &entry.blob
                         && store.is_condemned(&blob.id).await?
                     {
                         return Err(StoreError::BlobCollected(place.clone()));

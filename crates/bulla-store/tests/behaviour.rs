@@ -8,7 +8,10 @@ use async_trait::async_trait;
 use bulla_backend::{
     BlobId, BlobPage, BlobReader, BlobWriter, Blobs, Clock, Durability, MemoryBlobs, MemoryDocuments, Result, Timestamp,
 };
-use bulla_store::{Budget, CheckOptions, Depth, EntryName, EntryQuery, ExpectedVersion, GcOptions, GetOptions, Lifetime, MAX_INLINE_LEN, MAX_NAME_LEN, MAX_VALUE_LEN, PutOptions, StoreError};
+use bulla_store::{
+    Budget, CheckOptions, Depth, EntryName, EntryQuery, ExpectedVersion, GcOptions, GetOptions, Lifetime,
+    MAX_INLINE_LEN, MAX_NAME_LEN, MAX_VALUE_LEN, PutOptions, StoreError,
+};
 use pollster::block_on;
 
 use crate::ground::{Ground, assert_code, names, pattern, read, value, write};

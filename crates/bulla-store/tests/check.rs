@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bulla_backend::testing::{CallFaults, Failure, FaultyBlobs, FaultyDocuments};
 use bulla_backend::{
-    BlobId, Capabilities, Collection, Document, DocumentKey, Documents, Durability, Expected, ListQuery, Page, Result, Revision,
+    BlobId, Capabilities, Collection, Document, DocumentKey, Documents, Durability, Expected, ListQuery, Page, Result,
+    Revision,
 };
 use bulla_store::{Budget, CheckCounts, CheckOptions, Finding, Lifetime, MIN_ORPHAN_AGE, PutOptions, WalkEvent};
 use pollster::block_on;

@@ -233,7 +233,7 @@ fn a_writer_that_sleeps_through_a_collection_is_told_so() {
         assert!(value(&namespace, b"n") == before);
         let (counts, findings) = ground.check();
         assert!(counts.is_clean(), "{findings:?}");
-        assert_eq!(block_on(sleeper.put(b"n", &pattern(LARGE, 1), &PutOptions::default())).is_ok(), true);
+        block_on(sleeper.put(b"n", &pattern(LARGE, 1), &PutOptions::default())).unwrap();
         assert!(value(&namespace, b"n") == Some(pattern(LARGE, 1)));
     }
 }
@@ -380,8 +380,7 @@ fn value_of(namespace: &Namespace) -> Option<Vec<u8>> {
 
 /// A namespace whose first commit of an entry comes after something else has happened.
 fn sleeper(ground: &Ground, asleep: impl FnOnce() + Send + 'static) -> Namespace {
-    let documents =
-        Sleeping { documents: Arc::clone(&ground.documents), asleep: Mutex::new(Some(Box::new(asleep))) };
+    let documents = Sleeping { documents: Arc::clone(&ground.documents), asleep: Mutex::new(Some(Box::new(asleep))) };
     ground.over(Arc::new(documents), Arc::clone(&ground.blobs)).namespace("a").unwrap()
 }
 
@@ -432,8 +431,10 @@ impl Pause {
     async fn pass(&self) {
         if self.calls.fetch_add(1, Ordering::SeqCst) + 1 == self.at {
             let mut has_waited = false;
-            std::future::poll_fn(|_| if std::mem::replace(&mut has_waited, true) { Poll::Ready(()) } else { Poll::Pending })
-                .await;
+            std::future::poll_fn(|_| {
+                if std::mem::replace(&mut has_waited, true) { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
         }
     }
 }

@@ -11,7 +11,10 @@ use bulla_backend::{
 };
 use bulla_keyring::{Identity, Keyring};
 use bulla_seal::{Context, KeyVersionId, Params, Suite};
-use bulla_store::{Budget, CheckCounts, CheckOptions, Entry, EntryQuery, Finding, GetOptions, MIN_ORPHAN_AGE, Namespace, Store, StoreError, WalkEvent};
+use bulla_store::{
+    Budget, CheckCounts, CheckOptions, Entry, EntryQuery, Finding, GetOptions, MIN_ORPHAN_AGE, Namespace, Store,
+    StoreError, WalkEvent,
+};
 use pollster::block_on;
 use tempfile::TempDir;
 

@@ -137,7 +137,8 @@ fn take(ground: &mut Ground, model: &mut Model, step: Step) {
         Step::Rotate { namespace: at } if model.used[at] => ground.rotate(NAMESPACES[at]),
         Step::Rotate { .. } => {}
         Step::Reseal { namespace: at } => {
-            let counts = block_on(namespace(ground, at).reseal(Depth::Entries, &Budget::UNLIMITED, &mut |_| {})).unwrap();
+            let counts =
+                block_on(namespace(ground, at).reseal(Depth::Entries, &Budget::UNLIMITED, &mut |_| {})).unwrap();
             let rows = model.rows.keys().filter(|(namespace, _)| *namespace == at).count() as u64;
             assert_eq!((counts.resealed + counts.current, counts.failed), (rows, 0));
         }

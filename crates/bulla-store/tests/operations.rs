@@ -257,7 +257,10 @@ fn a_failed_batch_says_so_of_each_entry() {
     }
 }
 
-fn go_through(namespace: &Namespace, query: &EntryQuery) -> Vec<(Vec<u8>, Result<Vec<u8>, StoreError>)> {
+/// An entry's name, and what there was of its value.
+type Seen = (Vec<u8>, Result<Vec<u8>, StoreError>);
+
+fn go_through(namespace: &Namespace, query: &EntryQuery) -> Vec<Seen> {
     let mut entries = block_on(namespace.entries(query)).unwrap();
     let next = || block_on(entries.next()).unwrap();
     std::iter::from_fn(next)

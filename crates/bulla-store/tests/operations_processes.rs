@@ -131,7 +131,7 @@ fn child() {
             let _ = block_on(namespace.get_or_compute(b"slow", &options, &Blocking, compute));
         }
         "transfer" => {
-            let mut seed = u32::from(std::process::id() as u8) + 7;
+            let mut seed = std::process::id();
             let mut draw = |bound: u32| {
                 seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 (seed >> 16) % bound

@@ -10,8 +10,8 @@ use bulla_backend::testing::{CallFaults, Failure, FaultyBlobs, FaultyDocuments};
 use bulla_backend::{Collection, DocumentKey, Durability, Expected, ListQuery};
 use bulla_seal::{Header, Suite};
 use bulla_store::{
-    Budget, Depth, ExpectedVersion, Finding, GcOptions, GetOptions, Lifetime, Mode, Namespace, NamespaceSettings, PutOptions,
-    ResealCounts, WalkEvent,
+    Budget, Depth, ExpectedVersion, Finding, GcOptions, GetOptions, Lifetime, Mode, Namespace, NamespaceSettings,
+    PutOptions, ResealCounts, WalkEvent,
 };
 use pollster::block_on;
 
@@ -131,7 +131,8 @@ fn it_can_be_stopped_at_any_point_and_begun_again() {
                 Arc::new(FaultyBlobs::new(Arc::clone(&ground.blobs), faults.clone())),
             );
             faults.arm(at, failure);
-            let stopped = block_on(faulty.namespace("a").unwrap().reseal(Depth::Entries, &Budget::UNLIMITED, &mut |_| {}));
+            let stopped =
+                block_on(faulty.namespace("a").unwrap().reseal(Depth::Entries, &Budget::UNLIMITED, &mut |_| {}));
             for (name, value) in &values {
                 assert!(read(&ground.namespace("a"), name).unwrap() == *value);
             }
@@ -241,7 +242,8 @@ fn a_change_of_mode_takes_hold_of_what_is_there() {
     let options = PutOptions { sensitive: true, ..PutOptions::default() };
     block_on(namespace.put(b"sensitive", b"v", &options)).unwrap();
     let encrypted = || {
-        let suites = ground.documents().into_iter().map(|document| Header::parse(&document.value).unwrap().params().suite);
+        let suites =
+            ground.documents().into_iter().map(|document| Header::parse(&document.value).unwrap().params().suite);
         suites.filter(|suite| *suite != Suite::Authenticated).count()
     };
     assert_eq!(encrypted(), 101);

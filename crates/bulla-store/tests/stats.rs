@@ -1,9 +1,11 @@
 //! What is said of how much there is, held against a recount.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bulla_backend::ListQuery;
+use bulla_backend::testing::{CallFaults, Failure, FaultyDocuments};
+use bulla_backend::{Durability, ListQuery};
 use bulla_store::{Budget, Depth, Lifetime, NamespaceSettings, NamespaceStats, PutOptions, WalkEvent};
 use pollster::block_on;
 
@@ -101,4 +103,38 @@ fn a_compaction_gives_room_back_beside_writers_and_loses_nothing() {
     }
     let (counts, findings) = ground.check();
     assert!(counts.is_clean() && counts.ok == 10 + u64::from(written.min(50)), "{findings:?}");
+}
+
+#[test]
+fn a_compaction_can_be_stopped_at_any_call_and_another_goes_on() {
+    let mut points = 0;
+    for failure in Failure::ALL {
+        for at in 1.. {
+            let ground = Ground::in_folder();
+            let namespace = ground.namespace("a").with_durability(Durability::Cache);
+            for n in 0..60_u8 {
+                write(&namespace, &[n], &pattern(30_000, n));
+            }
+            for n in 1..60_u8 {
+                block_on(namespace.remove(&[n], bulla_store::ExpectedVersion::Any)).unwrap();
+            }
+            let faults = CallFaults::new();
+            let faulty = FaultyDocuments::new(Arc::clone(&ground.documents), faults.clone());
+            let faulty = ground.over(Arc::new(faulty), Arc::clone(&ground.blobs));
+            faults.arm(at, failure);
+            let stopped = block_on(faulty.compact(&Budget::UNLIMITED, &mut |_| {}));
+            assert!(crate::ground::read(&namespace, &[0]).unwrap() == pattern(30_000, 0));
+            assert!(block_on(ground.store.compact(&Budget::UNLIMITED, &mut |_| {})).unwrap().finished);
+            let disk = block_on(ground.store.disk_usage()).unwrap().unwrap();
+            assert!(disk.total < 60 * 30_000 / 4, "{failure:?} at {at}: {disk:?}");
+            let (counts, findings) = ground.check();
+            assert!(counts.is_clean() && counts.ok == 1, "{findings:?}");
+            if faults.calls() < at {
+                assert!(stopped.unwrap().finished);
+                break;
+            }
+            points += 1;
+        }
+    }
+    assert!(points > 3, "{points} fault points");
 }

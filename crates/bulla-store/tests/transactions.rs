@@ -60,7 +60,7 @@ fn what_was_read_and_changed_by_others_ends_it() {
         |namespace| assert!(write(namespace, b"missing", b"new") > 0),
         |namespace| assert!(block_on(namespace.remove(b"read", ExpectedVersion::Any)).unwrap()),
         |namespace| {
-            assert!(block_on(namespace.set_lifetime(b"read", Lifetime::Unlimited, ExpectedVersion::Any)).is_ok())
+            assert!(block_on(namespace.set_lifetime(b"read", Lifetime::Unlimited, ExpectedVersion::Any)).is_ok());
         },
     ];
     for meddle in meddlers {

@@ -16,7 +16,10 @@ use std::sync::Arc;
 use bulla_keyring::source::Source;
 use bulla_keyring::{Algorithm, KeySetting, Machine, MachineName, Request};
 use bulla_seal::{ContextBuilder, ProjectId};
-use bulla_store::{Budget, Depth, EntryPage, EntryQuery, EntryStat, ExpectedVersion, GetOptions, NamespaceSettings, PutOptions, ResealCounts, StoreError, Value};
+use bulla_store::{
+    Budget, Depth, EntryPage, EntryQuery, EntryStat, ExpectedVersion, GetOptions, NamespaceSettings, PutOptions,
+    ResealCounts, StoreError, Value,
+};
 use pollster::block_on;
 
 pub use self::flows::KeyFlows;

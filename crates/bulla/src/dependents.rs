@@ -168,8 +168,7 @@ impl Project {
             }
         }
         self.count_states(&mut found).await?;
-        let is_needed =
-            |version: &VersionDependents| version.entries > 0 || version.records > 0 || version.states > 0;
+        let is_needed = |version: &VersionDependents| version.entries > 0 || version.records > 0 || version.states > 0;
         let mut versions: Vec<_> = found.into_values().filter(is_needed).collect();
         versions.sort_by_key(|version| version.number);
         Ok(Dependents { key: name.clone(), versions, seen: usage.seen, unreadable: usage.unreadable, damaged })

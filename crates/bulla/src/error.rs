@@ -328,7 +328,8 @@ fn in_use(dependents: &Dependents) -> String {
 fn in_use_hint(dependents: &Dependents) -> String {
     let name = &dependents.key;
     if dependents.entries() > 0 {
-        "`bulla rotate --reseal` seals all entries anew, `bulla reseal` those of one namespace; then try again".to_owned()
+        "`bulla rotate --reseal` seals all entries anew, `bulla reseal` those of one namespace; then try again"
+            .to_owned()
     } else if dependents.records() > 0 {
         "`bulla reseal` seals settings and records anew; what a record in quarantine keeps goes with `bulla quarantine rm`"
             .to_owned()
@@ -365,8 +366,12 @@ fn backend_hint(kind: ErrorKind) -> Option<&'static str> {
 
 fn archive_hint(error: &ArchiveError) -> Option<&'static str> {
     Some(match error {
-        ArchiveError::EntryExists(_) => "`--on-conflict skip` or `--on-conflict replace` goes on; what was imported is not imported twice",
-        ArchiveError::Damaged(_) => "what was imported before is whole and stays; with another copy, the same command goes on",
+        ArchiveError::EntryExists(_) => {
+            "`--on-conflict skip` or `--on-conflict replace` goes on; what was imported is not imported twice"
+        }
+        ArchiveError::Damaged(_) => {
+            "what was imported before is whole and stays; with another copy, the same command goes on"
+        }
         ArchiveError::NotAnArchive => "`bulla export` writes archives; a sealed one is opened with `bulla open` first",
         _ => return None,
     })

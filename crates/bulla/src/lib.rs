@@ -78,18 +78,6 @@ pub use bulla_keyring::{
 };
 pub use bulla_seal::{Context, ContextBuilder, OpenError, ProjectId, SealError, Secret, SecretVec};
 pub use bulla_store::{
-    CheckCounts, EntryName, EntryPage, EntryQuery, EntryReader, EntryStat, EntryWriter, ExpectedVersion, Finding,
-    GetOptions, Lifetime, ListedEntry, Namespace, NamespaceName, PutOptions, ResealCounts, Store, StoreError,
-    Value as EntryValue, VersionUsage, WalkEvent,
-};
-pub use bulla_store::{
-    FlecheDirectory, FlecheError, FlecheFault, FlecheFile, FlecheImport, FlecheKeys, FlecheKind, FlecheListing,
-    FlecheName, FlecheStat, MAX_FLECHE_LEN,
-};
-pub use bulla_store::{
-    BlobStats, Budget, CheckOptions, CompactCounts, Depth, GcCounts, GcOptions, NamespaceStats, NamespaceSummary,
-};
-pub use bulla_store::{
     ArchiveError, ArchivePart, ArchiveReader, ArchiveWriter, ArchivedEntry, BackupCounts, ExportCounts, ImportCounts,
     Observer, OnConflict, ParseOnConflictError, RestoreCounts, RestoreOptions,
 };
@@ -98,10 +86,22 @@ pub use bulla_store::{
     QuarantineId, QuarantinePage, QuarantineRecord, Quarantined,
 };
 pub use bulla_store::{
-    ClearCounts, ClearScope, ComputeOptions, Computed, ComputedBy, ContentName, ContentWriter, Entries, IteratedEntry, MAX_VALUE_LEN,
-    NewEntry, Transaction, Waiter,
+    BlobStats, Budget, CheckOptions, CompactCounts, Depth, GcCounts, GcOptions, NamespaceStats, NamespaceSummary,
+};
+pub use bulla_store::{
+    CheckCounts, EntryName, EntryPage, EntryQuery, EntryReader, EntryStat, EntryWriter, ExpectedVersion, Finding,
+    GetOptions, Lifetime, ListedEntry, Namespace, NamespaceName, PutOptions, ResealCounts, Store, StoreError,
+    Value as EntryValue, VersionUsage, WalkEvent,
+};
+pub use bulla_store::{
+    ClearCounts, ClearScope, ComputeOptions, Computed, ComputedBy, ContentName, ContentWriter, Entries, IteratedEntry,
+    MAX_VALUE_LEN, NewEntry, Transaction, Waiter,
 };
 pub use bulla_store::{EvictCounts, ExpireCounts, RefileCounts, SETTINGS_FRESH};
+pub use bulla_store::{
+    FlecheDirectory, FlecheError, FlecheFault, FlecheFile, FlecheImport, FlecheKeys, FlecheKind, FlecheListing,
+    FlecheName, FlecheStat, MAX_FLECHE_LEN,
+};
 pub use dependents::{Dependents, VersionDependents};
 pub use encoding::{DecodeError, Encoding, ParseEncodingError};
 pub use error::{Error, Result};

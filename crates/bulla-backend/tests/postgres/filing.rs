@@ -34,8 +34,9 @@ fn counted(documents: &PostgresDocuments, group: &str) -> Usage {
 fn write(documents: &PostgresDocuments, seed: u64) {
     let mut random = Random::new(seed);
     for _ in 0..30 {
-        let mut names: Vec<String> =
-            (0..5).map(|_| format!("{}{}", GROUPS[random.below(3) as usize], random.below(20))).collect();
+        let mut names: Vec<String> = (0..5)
+            .map(|_| format!("{}{}", GROUPS[usize::try_from(random.below(3)).unwrap()], random.below(20)))
+            .collect();
         names.sort();
         names.dedup();
         if random.below(2) == 0 {
@@ -47,7 +48,7 @@ fn write(documents: &PostgresDocuments, seed: u64) {
             0 => Write::Delete { collection: CACHE, key: key(name), expected: Expected::Any },
             1 => Write::Put { collection: CACHE, key: key(name), value: b"plain".to_vec(), expected: Expected::Any },
             _ => {
-                let value = vec![7; random.below(5_000) as usize];
+                let value = vec![7; usize::try_from(random.below(5_000)).unwrap()];
                 Write::PutFiled { collection: CACHE, key: key(name), value, expected: Expected::Any, filing }
             }
         };

@@ -86,7 +86,8 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
     match refused {
         0 => Ok(()),
         _ => {
-            let message = format!("{refused} entries are refused, or their values missing; they are in the backup as they are");
+            let message =
+                format!("{refused} entries are refused, or their values missing; they are in the backup as they are");
             Err(Failure::new(Exit::Damage, "damage", message)
                 .with_hint("`bulla check` looks at everything; an older backup may have them whole"))
         }

@@ -67,12 +67,19 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
         desk.output.done_beside_data(&record);
     } else {
         desk.output.done(&record, || {
-            format!("exported {} entries of {} bytes to {}, in the clear", counts.exported, counts.bytes, args.file.display())
+            format!(
+                "exported {} entries of {} bytes to {}, in the clear",
+                counts.exported,
+                counts.bytes,
+                args.file.display()
+            )
         })?;
     }
     match counts.failed {
         0 => Ok(()),
-        failed => Err(Failure::new(Exit::Damage, "damage", format!("{failed} entries are damaged, and not in the archive"))
-            .with_hint("`bulla check` looks at everything")),
+        failed => {
+            Err(Failure::new(Exit::Damage, "damage", format!("{failed} entries are damaged, and not in the archive"))
+                .with_hint("`bulla check` looks at everything"))
+        }
     }
 }

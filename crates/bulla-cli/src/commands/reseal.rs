@@ -28,8 +28,10 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
     let depth = if args.deep { Depth::Blobs } else { Depth::Entries };
     match carry_out(&project, &names, depth, &args.rate, desk).await?.failed {
         0 => Ok(()),
-        failed => Err(Failure::new(Exit::Damage, "damage", format!("{failed} entries are damaged, and are as they were"))
-            .with_hint("restore what is damaged from a backup, or `bulla check --quarantine`; then try again")),
+        failed => {
+            Err(Failure::new(Exit::Damage, "damage", format!("{failed} entries are damaged, and are as they were"))
+                .with_hint("restore what is damaged from a backup, or `bulla check --quarantine`; then try again"))
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 use std::path::PathBuf;
 
 use bulla::{
-    BackendUrl, BackupInfo, MachineName, Project, RecoveryWords, RestoreAs, RestoreCounts, RestoreEvent, RestoreOptions,
-    Settings, WalkEvent,
+    BackendUrl, BackupInfo, MachineName, Project, RecoveryWords, RestoreAs, RestoreCounts, RestoreEvent,
+    RestoreOptions, Settings, WalkEvent,
 };
 use serde_json::{Value, json};
 
@@ -246,7 +246,8 @@ fn end_of_entries(entries: Option<RestoreCounts>) -> Result<()> {
     match entries.map_or(0, |counts| counts.refused) {
         0 => Ok(()),
         count => {
-            let message = format!("{count} entries cannot lie where they lay: their namespaces blind names otherwise now");
+            let message =
+                format!("{count} entries cannot lie where they lay: their namespaces blind names otherwise now");
             Err(Failure::new(Exit::Damage, "damage", message)
                 .with_hint("restore into an empty place, and `bulla export` them from there"))
         }

@@ -87,7 +87,11 @@ async fn count(namespace: &Namespace, pace: &Pace, before: u64, desk: &Desk) -> 
 }
 
 /// Finds the numbers of the key versions that entries name; those of other keys are left with their ids.
-async fn numbers(namespace: &Namespace, stats: &NamespaceStats, project: &bulla::Project) -> Result<BTreeMap<String, u64>> {
+async fn numbers(
+    namespace: &Namespace,
+    stats: &NamespaceStats,
+    project: &bulla::Project,
+) -> Result<BTreeMap<String, u64>> {
     let mut numbers = BTreeMap::new();
     for (id, entries) in &stats.versions {
         let version = project.keyring().version(namespace.name().key(), *id).await;

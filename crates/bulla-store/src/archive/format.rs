@@ -463,8 +463,11 @@ mod tests {
         writer.finish().unwrap()
     }
 
+    /// Names and lengths of values.
+    type Whole = Vec<(Vec<u8>, usize)>;
+
     /// Reads an archive as an importer does: what ended whole, and how it all ended.
-    fn read(bytes: &[u8]) -> (Vec<(Vec<u8>, usize)>, Result<(), ArchiveError>) {
+    fn read(bytes: &[u8]) -> (Whole, Result<(), ArchiveError>) {
         let mut whole = Vec::new();
         let result = (|| {
             let mut reader = ArchiveReader::new(bytes)?;
@@ -483,7 +486,7 @@ mod tests {
         (whole, result)
     }
 
-    fn expected() -> Vec<(Vec<u8>, usize)> {
+    fn expected() -> Whole {
         vec![(b"empty".to_vec(), 0), (b"long".to_vec(), PIECE_LEN + 10), (b"x".to_vec(), 3)]
     }
 

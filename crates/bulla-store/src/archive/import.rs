@@ -4,10 +4,14 @@ use std::fmt;
 use std::io::Read;
 use std::str::FromStr;
 
+use bulla_backend::{MAX_COMMIT_BYTES, MAX_COMMIT_WRITES};
+use zeroize::Zeroizing;
+
 use super::{ArchiveError, ArchivePart, ArchiveReader, ArchivedEntry};
 use crate::walk::{Observer, WalkEvent};
 use crate::{
-    EntryReader, EntryWriter, ExpectedVersion, GetOptions, Lifetime, MAX_INLINE_LEN, Namespace, PutOptions, StoreError,
+    EntryName, EntryReader, EntryWriter, ExpectedVersion, GetOptions, Lifetime, MAX_INLINE_LEN, Namespace, NewEntry,
+    PutOptions, StoreError,
 };
 
 /// What becomes of an entry of an archive where there is another one of its name. One that is there just so counts as imported before.
@@ -76,7 +80,7 @@ impl Namespace {
     /// its limits, and those without an expiry with its lifetime. Each entry is verified before it is put, and put whole.
     ///
     /// An import that was interrupted is completed by the next one of the same archive, which passes over what is there already.
-    /// It takes as much memory as two chunks of a value.
+    /// It takes as much memory as two chunks of a value, and at most 1 MiB of small ones that are put together.
     ///
     /// # Errors
     /// [`ArchiveError::NotAnArchive`], [`ArchiveError::Newer`], [`ArchiveError::Damaged`], [`ArchiveError::Io`];
@@ -88,24 +92,106 @@ impl Namespace {
         observer: &mut Observer<'_, ImportCounts>,
     ) -> Result<ImportCounts, ArchiveError> {
         let mut archive = ArchiveReader::new(source)?;
-        let mut counts = ImportCounts::default();
+        let counts = ImportCounts::default();
+        let mut work = Work { namespace: self, on_conflict, counts, waiting: Vec::new(), waiting_bytes: 0 };
+        let read = work.read(&mut archive, observer).await;
+        // What was whole before a failure is put all the same.
+        let put = work.put_waiting().await;
+        observer(WalkEvent::Progress(&work.counts));
+        read.and(put).map(|()| work.counts)
+    }
+}
+
+/// An import that is being done.
+struct Work<'a> {
+    namespace: &'a Namespace,
+    on_conflict: OnConflict,
+    counts: ImportCounts,
+    /// Small entries that are whole, and are put together.
+    waiting: Vec<Waiting>,
+    waiting_bytes: usize,
+}
+
+struct Waiting {
+    name: EntryName,
+    value: Zeroizing<Vec<u8>>,
+    options: PutOptions,
+}
+
+impl Work<'_> {
+    async fn read<R: Read>(
+        &mut self,
+        archive: &mut ArchiveReader<R>,
+        observer: &mut Observer<'_, ImportCounts>,
+    ) -> Result<(), ArchiveError> {
         while let Some(entry) = archive.next_entry()? {
-            let mut import = Import { namespace: self, entry, on_conflict, state: State::Passed };
-            import.begin(&mut counts).await?;
+            if self.waiting.iter().any(|waiting| waiting.name == entry.name) {
+                self.put_waiting().await?;
+            }
+            let (namespace, on_conflict) = (self.namespace, self.on_conflict);
+            let mut import = Import { namespace, entry, on_conflict, state: State::Passed };
+            import.begin(&mut self.counts).await?;
             loop {
                 match archive.next_part()? {
                     ArchivePart::Piece(piece) => {
                         import.piece(&piece).await?;
-                        counts.bytes += piece.len() as u64;
-                        observer(WalkEvent::Progress(&counts));
+                        self.counts.bytes += piece.len() as u64;
+                        observer(WalkEvent::Progress(&self.counts));
                     }
-                    ArchivePart::End => break import.end(&mut counts).await?,
+                    ArchivePart::End => break self.end(import).await?,
                     ArchivePart::GivenUp => break,
                 }
             }
-            observer(WalkEvent::Progress(&counts));
+            observer(WalkEvent::Progress(&self.counts));
         }
-        Ok(counts)
+        Ok(())
+    }
+
+    /// Puts an entry that has come whole.
+    async fn end(&mut self, import: Import<'_>) -> Result<(), ArchiveError> {
+        let options = import.options();
+        match import.state {
+            State::Passed => {}
+            State::Skipped => self.counts.skipped += 1,
+            State::Comparing(..) => self.counts.equal += 1,
+            State::Small(value) => {
+                self.waiting_bytes += value.len();
+                self.waiting.push(Waiting { name: import.entry.name, value, options });
+                if self.waiting.len() >= MAX_COMMIT_WRITES || self.waiting_bytes >= MAX_COMMIT_BYTES {
+                    self.put_waiting().await?;
+                }
+            }
+            State::Writing(writer) => {
+                let put = writer.finish().await;
+                self.count(put)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn put_waiting(&mut self) -> Result<(), ArchiveError> {
+        self.waiting_bytes = 0;
+        let waiting = std::mem::take(&mut self.waiting);
+        let entries: Vec<_> = waiting
+            .iter()
+            .map(|Waiting { name, value, options }| NewEntry { name: name.as_bytes(), value, options: options.clone() })
+            .collect();
+        let mut failed = Ok(());
+        for put in self.namespace.put_many(&entries).await {
+            failed = failed.and(self.count(put));
+        }
+        failed
+    }
+
+    fn count(&mut self, put: Result<u64, StoreError>) -> Result<(), ArchiveError> {
+        match put {
+            Ok(_) => self.counts.imported += 1,
+            // Somebody else was faster.
+            Err(StoreError::VersionMismatch { .. }) if self.on_conflict == OnConflict::Skip => self.counts.skipped += 1,
+            Err(StoreError::VersionMismatch { place, .. }) => return Err(ArchiveError::EntryExists(place)),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
     }
 }
 
@@ -124,7 +210,9 @@ enum State {
     Skipped,
     /// It has been the same as what is there, so far.
     Comparing(Box<EntryReader>, u64),
-    Writing(EntryWriter),
+    /// A value that will lie in its entry, as far as it has come.
+    Small(Zeroizing<Vec<u8>>),
+    Writing(Box<EntryWriter>),
 }
 
 impl Import<'_> {
@@ -142,7 +230,7 @@ impl Import<'_> {
             Err(error) => return Err(error.into()),
         };
         match standing {
-            None => self.state = State::Writing(self.writer()?),
+            None => self.state = self.beginning()?,
             Some(standing) if self.says_the_same(&standing) => {
                 self.state = State::Comparing(Box::new(standing), 0);
             }
@@ -153,10 +241,9 @@ impl Import<'_> {
 
     async fn piece(&mut self, piece: &[u8]) -> Result<(), ArchiveError> {
         match &mut self.state {
-            State::Passed | State::Skipped => {}
-            State::Writing(writer) => writer.write(piece).await?,
+            State::Passed | State::Skipped | State::Small(_) | State::Writing(_) => self.add(piece).await?,
             State::Comparing(standing, offset) => {
-                let mut there = zeroize::Zeroizing::new(vec![0; piece.len()]);
+                let mut there = Zeroizing::new(vec![0; piece.len()]);
                 let is_same = match standing.read_at(*offset, &mut there).await {
                     Ok(read) => read == piece.len() && **there == *piece,
                     Err(error) if error.is_integrity_failure() => false,
@@ -172,22 +259,6 @@ impl Import<'_> {
         Ok(())
     }
 
-    async fn end(self, counts: &mut ImportCounts) -> Result<(), ArchiveError> {
-        match self.state {
-            State::Passed => {}
-            State::Skipped => counts.skipped += 1,
-            State::Comparing(..) => counts.equal += 1,
-            State::Writing(writer) => match writer.finish().await {
-                Ok(_) => counts.imported += 1,
-                // Somebody else was faster.
-                Err(StoreError::VersionMismatch { .. }) if self.on_conflict == OnConflict::Skip => counts.skipped += 1,
-                Err(StoreError::VersionMismatch { place, .. }) => return Err(ArchiveError::EntryExists(place)),
-                Err(error) => return Err(error.into()),
-            },
-        }
-        Ok(())
-    }
-
     /// Goes on where another entry is there; behind what was the same, `piece` comes next.
     async fn differs(&mut self, piece: Option<&[u8]>) -> Result<(), ArchiveError> {
         let before = std::mem::replace(&mut self.state, State::Skipped);
@@ -197,29 +268,46 @@ impl Import<'_> {
                 return Err(ArchiveError::EntryExists(self.namespace.place(self.entry.name.as_bytes())));
             }
             OnConflict::Replace => {
-                let mut writer = self.writer()?;
+                self.state = self.beginning()?;
                 if let State::Comparing(mut standing, same) = before {
-                    let mut buffer = zeroize::Zeroizing::new(vec![0; MAX_INLINE_LEN]);
+                    let mut buffer = Zeroizing::new(vec![0; MAX_INLINE_LEN]);
                     let mut offset = 0;
                     while offset < same {
                         let wanted = usize::try_from(same - offset).map_or(buffer.len(), |left| left.min(buffer.len()));
                         let read = standing.read_at(offset, &mut buffer[..wanted]).await?;
-                        writer.write(&buffer[..read]).await?;
+                        self.add(&buffer[..read]).await?;
                         offset += read as u64;
                     }
                 }
                 if let Some(piece) = piece {
-                    writer.write(piece).await?;
+                    self.add(piece).await?;
                 }
-                self.state = State::Writing(writer);
             }
         }
         Ok(())
     }
 
-    fn writer(&self) -> Result<EntryWriter, StoreError> {
+    async fn add(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        match &mut self.state {
+            State::Small(value) => value.extend_from_slice(bytes),
+            State::Writing(writer) => writer.write(bytes).await?,
+            State::Passed | State::Skipped | State::Comparing(..) => {}
+        }
+        Ok(())
+    }
+
+    /// Begins to take a value: in memory if it is small.
+    fn beginning(&self) -> Result<State, StoreError> {
+        Ok(match usize::try_from(self.entry.stat.len) {
+            // All of it at once, so that no copy is left behind by growing.
+            Ok(len @ ..=MAX_INLINE_LEN) => State::Small(Zeroizing::new(Vec::with_capacity(len))),
+            _ => State::Writing(Box::new(self.namespace.writer(self.entry.name.as_bytes(), &self.options())?)),
+        })
+    }
+
+    fn options(&self) -> PutOptions {
         let stat = &self.entry.stat;
-        let options = PutOptions {
+        PutOptions {
             lifetime: stat.expires.map_or(Lifetime::Inherited, Lifetime::Until),
             media_type: stat.media_type.clone(),
             tags: stat.tags.clone(),
@@ -229,8 +317,7 @@ impl Import<'_> {
             },
             sensitive: stat.sensitive,
             compute_time: stat.compute_time,
-        };
-        self.namespace.writer(self.entry.name.as_bytes(), &options)
+        }
     }
 
     /// Says whether what is there is the same, but for the value, which is to be seen. An entry that lives as long as its namespace says may

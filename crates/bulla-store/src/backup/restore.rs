@@ -3,8 +3,7 @@
 use std::io::Read;
 
 use bulla_backend::{
-    BlobId, Collection, DocumentKey, ErrorKind, Expected, Filing, MAX_COMMIT_BYTES,
-    MAX_COMMIT_WRITES, Write,
+    BlobId, Collection, DocumentKey, ErrorKind, Expected, Filing, MAX_COMMIT_BYTES, MAX_COMMIT_WRITES, Write,
 };
 use bulla_keyring::{BackupContents, BackupItem};
 

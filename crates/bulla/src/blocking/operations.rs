@@ -55,6 +55,7 @@ impl Namespace {
     }
 
     /// Reads many values; `None` where there is none. See [`bulla_store::Namespace::get_many`].
+    #[must_use]
     pub fn get_many<N: AsRef<[u8]> + Sync>(&self, names: &[N]) -> Vec<Result<Option<Value>>> {
         let values = block_on(self.0.get_many(names)).into_iter();
         values

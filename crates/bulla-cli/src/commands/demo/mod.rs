@@ -125,7 +125,13 @@ async fn reseal(namespace: &Namespace) -> Result<ResealCounts> {
 
 async fn check(trial: &Trial, report: &mut Report) -> Result<()> {
     let clock = Instant::now();
-    let counts = trial.open().await?.entries().check(&CheckOptions::default(), &Budget::UNLIMITED, &mut |_| {}).await.map_err(bulla::Error::from)?;
+    let counts = trial
+        .open()
+        .await?
+        .entries()
+        .check(&CheckOptions::default(), &Budget::UNLIMITED, &mut |_| {})
+        .await
+        .map_err(bulla::Error::from)?;
     if !counts.is_clean() {
         return Err(Failure::demo(format!(
             "after every attack was undone, check found {} damaged entries and {} orphan blobs",

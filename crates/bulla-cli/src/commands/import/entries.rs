@@ -48,7 +48,9 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
         .await;
     let counts = match imported {
         Err(bulla::ArchiveError::Io(error)) => return Err(input.failure(&error)),
-        Err(error @ (bulla::ArchiveError::NotAnArchive | bulla::ArchiveError::Newer | bulla::ArchiveError::Damaged(_))) => {
+        Err(
+            error @ (bulla::ArchiveError::NotAnArchive | bulla::ArchiveError::Newer | bulla::ArchiveError::Damaged(_)),
+        ) => {
             return Err(Failure::from(bulla::Error::from(error)).about(&input.described()));
         }
         imported => imported.map_err(bulla::Error::from)?,

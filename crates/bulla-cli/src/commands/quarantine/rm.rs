@@ -31,7 +31,9 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
         }
     }
     let record = json!({ "namespace": namespace.name().as_str(), "removed": removed });
-    desk.output.done(&record, || format!("removed {removed} from quarantine"))?;
+    if removed > 0 || missing.is_none() {
+        desk.output.done(&record, || format!("removed {removed} from quarantine"))?;
+    }
     match missing {
         None => Ok(()),
         Some(id) => {
