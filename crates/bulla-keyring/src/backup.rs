@@ -83,7 +83,7 @@ pub struct StoreCounts {
 impl StoreCounts {
     fn add(&mut self, item: &BackupItem) {
         match item {
-            BackupItem::Document { collection, value, .. } => {
+            BackupItem::Document { collection, value, .. } if format::STORE_COLLECTIONS.contains(collection) => {
                 self.entries += u64::from(collection.name() == "entries");
                 self.bytes += value.len() as u64;
             }
@@ -91,7 +91,8 @@ impl StoreCounts {
                 self.blobs += 1;
                 self.bytes += len;
             }
-            BackupItem::BlobPiece { .. } | BackupItem::End(_) => {}
+            // What is not of a store, and what a blob's end counts.
+            BackupItem::Document { .. } | BackupItem::BlobPiece { .. } | BackupItem::End(_) => {}
         }
     }
 }

@@ -86,10 +86,10 @@ fn check_store(name: &str, vector: &Value, backup: &Backup, file: &[u8]) {
         }
     }
     for collection in ["namespaces", "entries", "quarantine"] {
-        let found = documents.remove(collection).map(|rows| Value::from_iter(rows));
+        let found = documents.remove(collection).map(Value::from_iter);
         assert_eq!(found.as_ref(), vector["documents"].get(collection), "{name}: {collection}");
     }
-    let expected = vector.get("blobs").cloned().unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+    let expected = vector.get("blobs").cloned().unwrap_or_else(|| Value::Object(serde_json::Map::default()));
     assert_eq!(Value::from_iter(blobs), expected, "{name}");
     assert_eq!(backup.info().store.is_some(), vector.get("blobs").is_some(), "{name}");
 }

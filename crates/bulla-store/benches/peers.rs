@@ -3,7 +3,12 @@
 //! `cargo bench -p bulla-store --bench peers`, after `cargo xtask venv`. Rounds alternate between us and the peers; the median counts. CPU is
 //! what all threads together use for one operation. Ratios are theirs over ours: above 1 we are faster.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench stops at the first surprise, and prints")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a bench stops at the first surprise, and prints"
+)]
 
 mod place;
 
@@ -171,7 +176,7 @@ fn child(role: &str) {
     let [number, threads, folder] = role.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
     let threads: u32 = threads.parse().unwrap();
     let namespace = place::store(Path::new(folder)).namespace("writers").unwrap();
-    block_on(namespace.put(format!("{number}").as_bytes(), b"", &PutOptions::default())).unwrap();
+    block_on(namespace.put(number.as_bytes(), b"", &PutOptions::default())).unwrap();
     println!("ready");
     assert_eq!(std::io::stdin().lines().next().unwrap().unwrap(), "go");
     let start = Barrier::new(threads as usize);

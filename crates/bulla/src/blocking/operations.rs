@@ -50,6 +50,7 @@ impl Namespace {
     }
 
     /// Puts many entries, and returns what became of each; see [`bulla_store::Namespace::put_many`].
+    #[must_use]
     pub fn put_many(&self, entries: &[NewEntry<'_>]) -> Vec<Result<u64>> {
         block_on(self.0.put_many(entries)).into_iter().map(|put| Ok(put?)).collect()
     }

@@ -13,7 +13,7 @@ use bulla_store::{Store, StoreOptions};
 use pollster::block_on;
 
 /// Makes a project and its store in a folder, or opens the one that is there.
-pub fn store(folder: &Path) -> Store {
+pub(crate) fn store(folder: &Path) -> Store {
     let trust = folder.join("trust.db");
     let [identity, pin] = ["identity", "pin"].map(|name| folder.join(name));
     let is_new = !pin.exists();
@@ -37,7 +37,7 @@ pub fn store(folder: &Path) -> Store {
 }
 
 /// Returns the user and system time of all threads of a process, ended ones too (`proc_pid_stat(5)`: in ticks of 10 ms).
-pub fn cpu_time(process: &str) -> Duration {
+pub(crate) fn cpu_time(process: &str) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
@@ -45,14 +45,14 @@ pub fn cpu_time(process: &str) -> Duration {
 }
 
 /// Returns the most memory that this process has had at once, in MiB.
-pub fn peak_memory() -> u64 {
+pub(crate) fn peak_memory() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1_024
 }
 
 /// Returns the room that the files of a folder take, in bytes.
-pub fn disk_usage(folder: &Path) -> u64 {
+pub(crate) fn disk_usage(folder: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     fs::read_dir(folder)
         .unwrap()
@@ -65,7 +65,7 @@ pub fn disk_usage(folder: &Path) -> u64 {
 }
 
 /// Returns the middle of some figures.
-pub fn median(mut figures: Vec<f64>) -> f64 {
+pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]
 }
