@@ -10,7 +10,7 @@ use bulla_fuzz::Input;
 use bulla_fuzz::tampered::{Change, Tampered};
 use bulla_keyring::{Algorithm, Identity, KeyInfo, KeyName, Keyring};
 use bulla_seal::{Context, ProjectId};
-use bulla_store::{EntryQuery, EntryStat, GetOptions, Namespace, PutOptions, Store};
+use bulla_store::{Budget, CheckOptions, EntryQuery, EntryStat, GetOptions, Namespace, PutOptions, Store};
 use libfuzzer_sys::fuzz_target;
 use pollster::block_on;
 
@@ -88,7 +88,7 @@ async fn read_all(original: &Original, trust: Arc<dyn Documents>, entries: Arc<d
 
     let store = Store::new(keyring, entries, original.blobs.clone(), clock);
     let from_store = read_entries(original, &store.namespace("default").expect("a name")).await;
-    let checked = store.check(&mut |_| ()).await;
+    let checked = store.check(&CheckOptions::default(), &Budget::UNLIMITED, &mut |_| ()).await;
     assert!(checked.is_ok_and(|counts| counts.ok <= ENTRIES.len() as u64));
     from_keyring + from_store
 }

@@ -17,6 +17,7 @@ mod faults;
 mod fleche;
 mod gc;
 mod ground;
+mod hostile;
 mod limits;
 mod limits_processes;
 mod memory_tier;
