@@ -97,6 +97,9 @@ pub trait Documents: Send + Sync + fmt::Debug {
 
     /// Lists documents that are due at `moment`, earliest first; of one group, or of all. At most `limit`, and [`MAX_PAGE_DOCUMENTS`].
     ///
+    /// With `after`, a moment and the bytes of a key, only those behind it, in the order of moments and then of keys; no bytes stand before
+    /// all keys of that moment. Without it, those of one moment come as they like, which costs less where many are due at once.
+    ///
     /// # Errors
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) unless [`Capabilities::filing`] is declared; fails if the storage cannot be read.
     async fn due(
@@ -104,9 +107,10 @@ pub trait Documents: Send + Sync + fmt::Debug {
         collection: Collection,
         group: Option<&[u8]>,
         moment: Timestamp,
+        after: Option<(Timestamp, &[u8])>,
         limit: usize,
     ) -> Result<Vec<Filed>> {
-        let _ = (collection, group, moment, limit);
+        let _ = (collection, group, moment, after, limit);
         Err(no_filing("find what is due"))
     }
 

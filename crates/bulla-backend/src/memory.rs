@@ -90,9 +90,10 @@ impl Documents for MemoryDocuments {
         collection: Collection,
         group: Option<&[u8]>,
         moment: Timestamp,
+        after: Option<(Timestamp, &[u8])>,
         limit: usize,
     ) -> Result<Vec<Filed>> {
-        Ok(self.read().due(collection, group, moment, limit))
+        Ok(self.read().due(collection, group, moment, after, limit))
     }
 
     async fn lowest(&self, collection: Collection, group: &[u8], limit: usize) -> Result<Vec<Filed>> {

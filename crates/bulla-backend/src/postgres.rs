@@ -153,12 +153,14 @@ impl Documents for PostgresDocuments {
         collection: Collection,
         group: Option<&[u8]>,
         moment: Timestamp,
+        after: Option<(Timestamp, &[u8])>,
         limit: usize,
     ) -> Result<Vec<Filed>> {
         let (statements, group, limit) = (self.statements.clone(), group.map(<[u8]>::to_vec), page_len(limit));
+        let after = after.map(|(moment, key)| (moment, key.to_vec()));
         let work = move |lease| {
-            let (statements, group) = (statements.clone(), group.clone());
-            async move { read::due(&lease, &statements.read, collection, group.as_deref(), moment, limit).await }
+            let (statements, group, after) = (statements.clone(), group.clone(), after.clone());
+            async move { read::due(&lease, &statements.read, collection, group.as_deref(), moment, after, limit).await }
         };
         self.place.server.read("find what is due", work).await
     }

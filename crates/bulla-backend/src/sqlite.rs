@@ -226,9 +226,10 @@ impl Documents for SqliteDocuments {
         collection: Collection,
         group: Option<&[u8]>,
         moment: Timestamp,
+        after: Option<(Timestamp, &[u8])>,
         limit: usize,
     ) -> Result<Vec<Filed>> {
-        self.with("find what is due", |open| open.readers.due(&open.shared, collection, group, moment, limit))
+        self.with("find what is due", |open| open.readers.due(&open.shared, collection, group, moment, after, limit))
     }
 
     async fn lowest(&self, collection: Collection, group: &[u8], limit: usize) -> Result<Vec<Filed>> {

@@ -141,8 +141,15 @@ impl Table {
     }
 
     /// Lists what is due; see [`crate::Documents::due`].
-    pub(crate) fn due(&self, of: Collection, group: Option<&[u8]>, moment: Timestamp, limit: usize) -> Vec<Filed> {
-        self.filed(of, self.groups.due(of, group, moment, limit))
+    pub(crate) fn due(
+        &self,
+        of: Collection,
+        group: Option<&[u8]>,
+        moment: Timestamp,
+        after: Option<(Timestamp, &[u8])>,
+        limit: usize,
+    ) -> Vec<Filed> {
+        self.filed(of, self.groups.due(of, group, moment, after, limit))
     }
 
     /// Lists the lowest ranks of a group; see [`crate::Documents::lowest`].

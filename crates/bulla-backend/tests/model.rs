@@ -350,7 +350,13 @@ impl Subject {
         };
         let due = |filing: &Filing| filing.due.map(|due| due.0);
         let all = filed.iter().filter_map(|((_, key), filing)| Some((due(filing)?, as_filed(key, filing))));
-        expected(all.collect(), block_on(self.documents.due(collection, None, Timestamp(9), 100)).unwrap(), due);
+        expected(all.collect(), block_on(self.documents.due(collection, None, Timestamp(9), None, 100)).unwrap(), due);
+        let mut behind: Vec<_> = filed.iter().filter_map(|((_, key), filing)| Some((due(filing)?, key))).collect();
+        behind.retain(|place| *place > (2, &b"a".to_vec()));
+        behind.sort();
+        let found = self.documents.due(collection, None, Timestamp(u64::MAX), Some((Timestamp(2), b"a")), 100);
+        let found: Vec<_> = block_on(found).unwrap().into_iter().map(|filed| filed.key.as_bytes().to_vec()).collect();
+        assert_eq!(found, behind.into_iter().map(|(_, key)| key.clone()).collect::<Vec<_>>());
         let groups: HashSet<_> = filed.iter().map(|((_, key), filing)| &key[..filing.group_len]).collect();
         for group in groups.into_iter().chain([&b"none"[..]]) {
             let of_group = || filed.iter().filter(|((_, key), filing)| key[..filing.group_len] == *group);
@@ -360,7 +366,11 @@ impl Subject {
             });
             let early = of_group().filter_map(|((_, key), filing)| Some((due(filing)?, as_filed(key, filing))));
             let early = early.filter(|(due, _)| *due <= 3).collect();
-            expected(early, block_on(self.documents.due(collection, Some(group), Timestamp(3), 100)).unwrap(), due);
+            expected(
+                early,
+                block_on(self.documents.due(collection, Some(group), Timestamp(3), None, 100)).unwrap(),
+                due,
+            );
             let shares = of_group().map(|((_, key), filing)| {
                 let key_of = DocumentKey::new(key.clone()).unwrap();
                 self.documents.share(&key_of, self.map[&(number, key.clone())].1.len(), filing)

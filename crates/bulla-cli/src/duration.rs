@@ -27,6 +27,11 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     if text.is_empty() { Err(wrong()) } else { Ok(Duration::from_secs(seconds)) }
 }
 
+/// Reads whole seconds, or what [`parse`] reads.
+pub(crate) fn parse_or_seconds(text: &str) -> Result<Duration, String> {
+    text.parse().map(Duration::from_secs).or_else(|_| parse(text))
+}
+
 /// Writes a length of time as [`parse`] reads it; what is less than a second is left out.
 pub(crate) fn shown(duration: Duration) -> String {
     let mut rest = duration.as_secs();
@@ -47,6 +52,9 @@ mod tests {
 
     #[test]
     fn durations_are_read_and_written() {
+        assert_eq!(parse_or_seconds("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_or_seconds("2m"), Ok(Duration::from_secs(120)));
+        assert!(parse("90").is_err());
         for (text, seconds, written) in [
             ("30d", 2_592_000, "30d"),
             ("2w", 1_209_600, "14d"),

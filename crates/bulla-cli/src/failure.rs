@@ -97,9 +97,10 @@ impl Exit {
                 | StoreError::SettingsMissing(_)
                 | StoreError::SettingsRolledBack { .. }
                 | StoreError::BadQuarantineRecord { .. } => Self::Refused,
-                StoreError::VersionMismatch { .. } | StoreError::Conflict(_) | StoreError::BlobCollected(_) => {
-                    Self::Conflict
-                }
+                StoreError::VersionMismatch { .. }
+                | StoreError::Conflict(_)
+                | StoreError::BlobCollected(_)
+                | StoreError::ModeChanged(_) => Self::Conflict,
                 StoreError::Keyring { source, .. } => Self::of_keyring(source),
                 StoreError::KeyMissing { .. } | StoreError::UnsuitableKey { .. } => Self::Refused,
                 StoreError::LimitReached(_) | StoreError::OverLimit { .. } => Self::Full,

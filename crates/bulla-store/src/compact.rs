@@ -27,7 +27,7 @@ impl Store {
     ) -> Result<CompactCounts, StoreError> {
         let mut allowance = Allowance::new(budget);
         let mut counts = CompactCounts::default();
-        while !allowance.is_spent() {
+        loop {
             match self.entries.compact().await? {
                 None => {
                     counts.finished = true;
@@ -40,6 +40,9 @@ impl Store {
                 }
             }
             observer(WalkEvent::Progress(&counts));
+            if allowance.is_spent() {
+                break;
+            }
         }
         observer(WalkEvent::Progress(&counts));
         Ok(counts)

@@ -40,8 +40,8 @@ pub struct ComputeOptions {
     pub grace: Duration,
     /// How eagerly an entry is computed anew before it expires: 1 is the optimum of its authors, more is earlier, 0 is never.
     pub earliness: f64,
-    /// How long a computation is waited for that gives no sign of life; it gives one every third of that as long as it is polled. At most an
-    /// hour.
+    /// How long a computation is waited for that gives no sign of life; it gives one every third of that as long as it is polled. At least a
+    /// second, and at most an hour.
     pub lease: Duration,
     /// How long to wait for the computations of others, at most.
     pub patience: Duration,
@@ -106,7 +106,8 @@ impl Namespace {
     /// reading it. Which reader, and when, is left to chance so that few do it at the same time: *probabilistic early expiration* (Vattani,
     /// Chierichetti and Lowenstein, VLDB 2015).
     ///
-    /// A failed computation reaches all who wait for it, and is not kept. One that is dropped, or whose process dies, is taken over by another
+    /// A failed computation reaches all who wait for it, and is not kept; where the entry was computed anew before it expired and still lives,
+    /// they get its value. One that is dropped, or whose process dies, is taken over by another
     /// call: at once in the same process, else when its lease ends. A value that others put meanwhile is taken in place of the computed one. A
     /// computation may ask for other values in the same way.
     ///
@@ -214,7 +215,7 @@ impl Namespace {
         options: &ComputeOptions,
     ) -> Result<Option<Lease<'_>>, StoreError> {
         let lease = Lease::claim(&self.store, key, options.lease, leader.orphan()).await?;
-        leader.holds(lease.as_ref().map(Lease::revision));
+        leader.holds(lease.as_ref().map(Lease::hold));
         Ok(lease)
     }
 
@@ -279,22 +280,25 @@ impl Namespace {
                 let began = self.store.clock.now();
                 let mut computing = pin!(leader.watch(compute()));
                 let computed = loop {
-                    match first_of(computing.as_mut(), waiter.wait(options.lease / 3)).await {
+                    match first_of(computing.as_mut(), waiter.wait(lease.duration() / 3)).await {
                         First::Left(computed) => break computed,
                         // Where another process took the computation over, whoever is first has put the value.
                         First::Right(()) => {
                             if lease.renew().await.unwrap_or(false) {
-                                leader.holds(Some(lease.revision()));
+                                leader.holds(Some(lease.hold()));
                             }
                         }
                     }
                 };
                 match computed {
                     Ok(bytes) => self.put_computed(name, live, bytes, began, options).await,
-                    Err(error) => {
-                        let source = Arc::<dyn Error + Send + Sync>::from(error.into());
-                        Err(StoreError::ComputationFailed { place: self.place(name), source })
-                    }
+                    Err(error) => match self.still_live(name, live).await {
+                        Some(bytes) => Ok(Computed { bytes, by: ComputedBy::Earlier }),
+                        None => {
+                            let source = Arc::<dyn Error + Send + Sync>::from(error.into());
+                            Err(StoreError::ComputationFailed { place: self.place(name), source })
+                        }
+                    },
                 }
             }
         };
@@ -306,6 +310,12 @@ impl Namespace {
         lease.give_back().await;
         leader.land(&Arc::new(outcome));
         result
+    }
+
+    /// Reads the value that was to be computed anew before it expires, if it, or one that others put, still lives.
+    async fn still_live(&self, name: &[u8], live: Option<u64>) -> Option<Vec<u8>> {
+        live?;
+        self.get(name, &GetOptions::default()).await.ok().map(|value| value.bytes)
     }
 
     /// Puts what was computed, unless others put the value meanwhile: then theirs is returned.

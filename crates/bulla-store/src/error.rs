@@ -220,6 +220,11 @@ pub enum StoreError {
     /// Others changed what a transaction had read.
     #[error("the entry {0} was changed by others since the transaction read it; nothing is written, begin it again")]
     TransactionConflict(Place),
+    /// A namespace of another store than the transaction.
+    #[error(
+        "namespace `{0}` is of another store than the transaction, and would not be written with it; nothing is written"
+    )]
+    OtherStore(NamespaceName),
     /// More than a storage writes at once.
     #[error(
         "the transaction is too large: at most {MAX_COMMIT_WRITES} entries are read or written together, where a large value counts twice,          and {MAX_COMMIT_BYTES} bytes; nothing is written"
@@ -248,6 +253,11 @@ pub enum StoreError {
     /// The blob of an entry that was about to be written had lain there so long that it was taken for an orphan.
     #[error("the entry {0} is not written: it took so long that its value was collected as an orphan; put it again")]
     BlobCollected(Place),
+    /// A value that was written in the clear before its namespace was sealed.
+    #[error(
+        "the entry {0} is not written: its value was stored in the clear, and the namespace was sealed meanwhile; put it again"
+    )]
+    ModeChanged(Place),
     /// The storage failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
@@ -290,11 +300,13 @@ impl StoreError {
             Self::Occupied(_) => "occupied",
             Self::LimitReached(_) => "limit_reached",
             Self::BlobCollected(_) => "blob_collected",
+            Self::ModeChanged(_) => "mode_changed",
             Self::OverLimit { .. } => "over_limit",
             Self::NoEviction(_) => "no_eviction",
             Self::NotANumber(_) => "not_a_number",
             Self::Overflow(_) => "overflow",
             Self::TransactionConflict(_) => "conflict",
+            Self::OtherStore(_) => "other_store",
             Self::TransactionTooLarge => "transaction_too_large",
             Self::ContentMismatch(_) => "content_mismatch",
             Self::InvalidContentName => "invalid_content_name",
@@ -329,9 +341,17 @@ impl StoreError {
                 OpenError::UnknownVersion(_) | OpenError::UnsupportedVersion(_) | OpenError::UnsupportedSuite(_)
             ),
             Self::BadEntry { reason, .. } => !matches!(reason, BadEntry::UnknownField(_)),
-            Self::DamagedBlob { .. } | Self::MissingBlob { .. } => true,
+            Self::DamagedBlob { reason, .. } => {
+                !matches!(reason, Some(OpenError::UnsupportedVersion(_) | OpenError::UnsupportedSuite(_)))
+            }
+            Self::MissingBlob { .. } => true,
             _ => false,
         }
+    }
+
+    /// Says whether the version of the key that opens an entry was destroyed, so that nothing opens it any more.
+    pub(crate) const fn is_beyond_opening(&self) -> bool {
+        matches!(self, Self::Keyring { source: KeyringError::VersionDestroyed { .. }, .. })
     }
 
     /// Says whether the settings of a namespace are gone, or are not what was written: they can be set anew.
@@ -345,6 +365,11 @@ impl StoreError {
             Self::SettingsRolledBack { .. } => true,
             _ => false,
         }
+    }
+
+    /// Says whether this shows that the settings of a namespace cannot be read, for whatever reason that lies in them.
+    pub(crate) const fn is_unreadable_settings(&self) -> bool {
+        matches!(self, Self::OpenSettings { .. } | Self::BadSettings { .. } | Self::SettingsRolledBack { .. })
     }
 
     /// Returns the blob that failed.

@@ -61,6 +61,7 @@ impl Namespace {
         self.write_uses(&settled).await;
         let mut allowance = Allowance::new(budget);
         let mut counts = EvictCounts::default();
+        let mut is_begun = false;
         loop {
             let usage = self.store.entries.usage(ENTRIES, &self.group()).await?;
             let excess = excess(usage, keep);
@@ -68,7 +69,7 @@ impl Namespace {
                 counts.finished = true;
                 return Ok(counts);
             }
-            if allowance.is_spent() {
+            if std::mem::replace(&mut is_begun, true) && allowance.is_spent() {
                 return Ok(counts);
             }
             let step = self.evict_some(usage, keep, excess.min(MAX_STEP).min(allowance.page_len() as u64), &[]).await?;

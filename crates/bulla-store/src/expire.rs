@@ -1,6 +1,6 @@
 //! Sweeping out what has expired (spec, "Limits").
 
-use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 
 use bulla_backend::{
     Document, DocumentKey, Durability, ErrorKind, Expected, Filed, Filing, ListQuery, MAX_PAGE_DOCUMENTS, Timestamp,
@@ -47,16 +47,25 @@ impl Namespace {
     /// Deletes some entries that have expired; returns how many went.
     pub(crate) async fn expire_some(&self, most: u64) -> Result<u64, StoreError> {
         let now = self.store.clock.now();
-        let mut refused = HashSet::new();
-        // Others may come behind entries that are not what they are filed as: those are filed anew, or passed over.
-        for _ in 0..MAX_PAGE_DOCUMENTS {
-            match self.store.expire_step(Some(&self.group()), now, most, &mut refused).await? {
+        let mut place = self.state.swept.last();
+        let mut expired = 0;
+        // Others may come behind entries that are not what they are filed as: those are filed anew, or passed over. Where there are too many
+        // for one call, the next goes on.
+        for _ in 0..(MAX_PAGE_DOCUMENTS as u64).div_ceil(most.max(1)) {
+            match self.store.expire_step(Some(&self.group()), now, most, &mut place).await? {
                 Some((counts, _)) if counts.expired == 0 => {}
-                Some((counts, _)) => return Ok(counts.expired),
-                None => break,
+                Some((counts, _)) => {
+                    expired = counts.expired;
+                    break;
+                }
+                None => {
+                    place = None;
+                    break;
+                }
             }
         }
-        Ok(0)
+        self.state.swept.learn(place);
+        Ok(expired)
     }
 }
 
@@ -79,41 +88,52 @@ impl Store {
         }
         let now = self.clock.now();
         let mut allowance = Allowance::new(budget);
-        let mut refused = HashSet::new();
+        let (mut journal, step) = Journal::open(self, "expire", namespace, BY_FILING).await?;
+        let mut place = step.and_then(|step| DuePlace::parse(&step.after));
         let mut counts = ExpireCounts::default();
-        while !allowance.is_spent() {
+        loop {
             let most = MAX_STEP.min(allowance.page_len() as u64);
-            let Some((step, bytes)) = self.expire_step(group.as_deref(), now, most, &mut refused).await? else {
+            let Some((step, bytes)) = self.expire_step(group.as_deref(), now, most, &mut place).await? else {
+                journal.close().await?;
                 counts.finished = true;
-                break;
+                return Ok(counts);
             };
             counts.add(step);
             allowance.spend(most, bytes);
+            if allowance.is_spent() {
+                // What was deleted is found deleted; what does not open would be looked at first by each call.
+                if let Some(place) = place {
+                    let step = Step { aim: BY_FILING.to_vec(), after: place.encode(), ..Step::default() };
+                    journal.write(&step).await?;
+                }
+                return Ok(counts);
+            }
         }
-        Ok(counts)
     }
 
-    /// Deletes some of what is due, passing over what was refused before; returns what was done, and how many bytes were read for it, or
-    /// `None` if nothing else is due.
+    /// Deletes some of what is due; returns what was done, and how many bytes were read for it, or `None` if nothing else is due. As soon as
+    /// something stays, it goes on behind it, from place to place.
     async fn expire_step(
         &self,
         group: Option<&[u8]>,
         now: Timestamp,
         most: u64,
-        refused: &mut HashSet<DocumentKey>,
+        place: &mut Option<DuePlace>,
     ) -> Result<Option<(ExpireCounts, u64)>, StoreError> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let listed = most.saturating_add(refused.len()).min(MAX_PAGE_DOCUMENTS);
-        let mut due = self.entries.due(ENTRIES, group, now, listed).await?;
-        due.retain(|filed| !refused.contains(&filed.key));
-        due.truncate(most);
-        if due.is_empty() {
-            return Ok(None);
-        }
+        let after = place.as_ref().map(|place| (place.due, &*place.key));
+        let due = self.entries.due(ENTRIES, group, now, after, most).await?;
+        let Some(last) = due.last() else { return Ok(None) };
+        let (last_due, last_key) = (last.filing.due.unwrap_or_default(), last.key.as_bytes().to_vec());
+        let listed = due.len() as u64;
         let mut counts = ExpireCounts::default();
         let mut bytes = 0;
         let mut doomed = Vec::new();
+        let mut refused = Vec::new();
         for filed in due {
+            if place.as_ref().is_some_and(|place| place.looked_at.contains(&filed.key)) {
+                continue;
+            }
             // Renewed meanwhile, or gone: its own writer has filed it.
             let Some(document) = self.entries.get(ENTRIES, &filed.key).await? else { continue };
             if document.revision != filed.revision {
@@ -129,11 +149,22 @@ impl Store {
                 }
                 Expiry::Unknown => {
                     counts.refused += 1;
-                    refused.insert(filed.key);
+                    refused.push(filed);
                 }
             }
         }
         counts.expired = self.delete_all("expire", doomed).await?.0;
+        if let Some(place) = place {
+            if place.due != last_due {
+                place.looked_at.clear();
+            }
+            (place.due, place.key) = (last_due, last_key);
+        } else if counts.expired + counts.misfiled < listed {
+            // Of the last moment, others may not have been listed yet, in whatever order: it is begun again, in the order of keys.
+            refused.retain(|filed| filed.filing.due == Some(last_due));
+            let looked_at = refused.into_iter().map(|filed| filed.key).collect();
+            *place = Some(DuePlace { due: last_due, key: Vec::new(), looked_at });
+        }
         Ok(Some((counts, bytes)))
     }
 
@@ -207,6 +238,44 @@ impl Store {
                 return Ok(counts);
             }
         }
+    }
+}
+
+/// What a sweep by filings says in its journal that it does, unlike one that reads all entries.
+const BY_FILING: &[u8] = b"due";
+
+/// Where a sweep goes on among what is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct DuePlace {
+    due: Timestamp,
+    /// The bytes of the last key of that moment; none before the first.
+    key: Vec<u8>,
+    /// What comes behind, and was looked at already.
+    looked_at: Vec<DocumentKey>,
+}
+
+impl DuePlace {
+    fn encode(&self) -> Vec<u8> {
+        [&self.due.0.to_be_bytes(), &*self.key].concat()
+    }
+
+    fn parse(stored: &[u8]) -> Option<Self> {
+        let (due, key) = stored.split_first_chunk()?;
+        Some(Self { due: Timestamp(u64::from_be_bytes(*due)), key: key.to_vec(), looked_at: Vec::new() })
+    }
+}
+
+/// How far the puts of a process have looked through what is due in a namespace, where not all of it opens.
+#[derive(Debug, Default)]
+pub(crate) struct Swept(Mutex<Option<DuePlace>>);
+
+impl Swept {
+    fn last(&self) -> Option<DuePlace> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn learn(&self, place: Option<DuePlace>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = place;
     }
 }
 

@@ -34,10 +34,10 @@ impl Namespace {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if there is no entry, or an expired one; [`StoreError::VersionMismatch`];
-    /// [`StoreError::TooLarge`]; [`StoreError::Open`], [`StoreError::BadEntry`], [`StoreError::DamagedBlob`] or
-    /// [`StoreError::MissingBlob`] if the value is not what was put there. It lies in quarantine then, and later reads are
-    /// [`StoreError::Quarantined`]; in a namespace that takes it for a miss ([`OnTamper::Miss`](crate::OnTamper::Miss)), this and later reads are
-    /// [`StoreError::NotFound`].
+    /// [`StoreError::TooLarge`]; [`StoreError::Open`], [`StoreError::BadEntry`] or [`StoreError::DamagedBlob`] if the value is not what was
+    /// put there. It lies in quarantine then, and later reads are [`StoreError::Quarantined`]. [`StoreError::MissingBlob`] if the value is not
+    /// there: the entry stays where it is, since it may only be this machine that does not see the blob. In a namespace that takes
+    /// these for a miss ([`OnTamper::Miss`](crate::OnTamper::Miss)), this and later reads are [`StoreError::NotFound`].
     ///
     /// # Security
     /// An old entry, put back whole where it was, opens. Who knows which version to expect says so in the options, and
@@ -135,7 +135,7 @@ impl Namespace {
     async fn source(&self, name: &[u8], options: &GetOptions) -> Result<(EntryStat, Source, Origin), StoreError> {
         let mut missing = None;
         for _ in 0..MAX_ROUNDS {
-            let (Present { revision, key_version, entry, value }, slot) = self.live(name, options).await?;
+            let (Present { revision, key_version, entry, value, .. }, slot) = self.live(name, options).await?;
             self.used(&slot.key).await;
             let origin = Origin { revision, key_version };
             let Entry { stat, blob: Some(reference), .. } = entry else {

@@ -15,6 +15,8 @@ const STEP_BYTES: u64 = 16 * 1_024 * 1_024;
 const FORMAT: u64 = 1;
 const MAX_JOURNAL_LEN: usize = 8 * 1_024;
 const MAX_COUNTS: u64 = 32;
+/// The highest count that somebody may have come to: half of what a number holds, so that what is counted on never passes that.
+const MAX_COUNT: u64 = u64::MAX / 2;
 
 /// How much one call of long work may do, at most.
 ///
@@ -118,8 +120,9 @@ impl Step {
         }
         let (aim, phase, after) = (d.bytes()?.to_vec(), d.u64()?, d.bytes()?.to_vec());
         let Some(count) = d.array()?.filter(|count| *count <= MAX_COUNTS) else { return Ok(None) };
-        let counts = (0..count).map(|_| d.u64()).collect::<Result<_, _>>()?;
-        Ok(Some(Self { aim, phase, after, counts }))
+        let counts = (0..count).map(|_| d.u64()).collect::<Result<Vec<_>, _>>()?;
+        let is_possible = counts.iter().all(|count| *count <= MAX_COUNT);
+        Ok(is_possible.then_some(Self { aim, phase, after, counts }))
     }
 }
 
@@ -187,7 +190,7 @@ mod tests {
     use super::*;
 
     fn step() -> Step {
-        Step { aim: vec![1, 2], phase: 3, after: b"a\0n".to_vec(), counts: vec![0, 300, u64::MAX] }
+        Step { aim: vec![1, 2], phase: 3, after: b"a\0n".to_vec(), counts: vec![0, 300, MAX_COUNT] }
     }
 
     #[test]
@@ -211,7 +214,8 @@ mod tests {
         newer[1] = 2;
         let huge = Step { after: vec![0; MAX_JOURNAL_LEN], ..step() }.encode();
         let many = Step { counts: vec![0; 33], ..step() }.encode();
-        for bytes in [&b""[..], b"x", b"\x85", &longer, &newer, &huge, &many] {
+        let impossible = Step { counts: vec![MAX_COUNT + 1], ..step() }.encode();
+        for bytes in [&b""[..], b"x", b"\x85", &longer, &newer, &huge, &many, &impossible] {
             assert_eq!(Step::parse(bytes), None);
         }
     }

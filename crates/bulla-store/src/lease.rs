@@ -15,11 +15,24 @@ use crate::{Store, StoreError};
 /// Who computes what just now; the key is that of the entry's document.
 pub(crate) const LEASES: Collection = Collection::new("leases", Durability::Cache);
 
+/// The shortest lease: who holds it says every third of it that he goes on.
+const MIN_LEASE: Duration = Duration::from_secs(1);
 /// The longest lease.
 pub(crate) const MAX_LEASE: Duration = Duration::from_hours(1);
 
 const FORMAT: u64 = 1;
 const MAX_LEN: usize = 64;
+
+/// A lease as the process remembers that took it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hold {
+    /// Which write of the lease it is.
+    pub(crate) revision: Revision,
+    /// When it was written.
+    pub(crate) since: Timestamp,
+    /// When it ends.
+    pub(crate) expires: Timestamp,
+}
 
 /// The right to compute one value, until it ends.
 pub(crate) struct Lease<'a> {
@@ -39,7 +52,7 @@ impl<'a> Lease<'a> {
         duration: Duration,
         own: Option<Revision>,
     ) -> Result<Option<Self>, StoreError> {
-        let duration = duration.min(MAX_LEASE);
+        let duration = duration.clamp(MIN_LEASE, MAX_LEASE);
         let found = store.entries.get(LEASES, key).await?;
         let now = store.clock.now();
         let expected = match &found {
@@ -62,9 +75,16 @@ impl<'a> Lease<'a> {
         }
     }
 
-    /// Returns which write of the lease this is.
-    pub(crate) fn revision(&self) -> Revision {
-        self.revision
+    /// Returns what to remember of the lease.
+    pub(crate) fn hold(&self) -> Hold {
+        let expires = self.row.expires;
+        let since = Timestamp(expires.0.saturating_sub(u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX)));
+        Hold { revision: self.revision, since, expires }
+    }
+
+    /// Returns how long the holder may give no sign of life.
+    pub(crate) const fn duration(&self) -> Duration {
+        self.duration
     }
 
     /// Says that the holder goes on; says whether the lease is still its own.

@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use bulla_backend::{Filing, Usage};
+use bulla_backend::{DocumentKey, Filing, Usage};
 use bulla_seal::{HEADER_LEN, Params, TAG_LEN};
 
 use crate::entry::Entry;
-use crate::namespace::Slot;
+use crate::namespace::{Slot, Standing};
 use crate::settings::Eviction;
 use crate::settled::Settled;
 use crate::store::ENTRIES;
@@ -24,6 +24,34 @@ const SPARES: u64 = 64;
 const MAX_STEPS: u64 = 1 << 16;
 /// Which part of a limit is put by one process before it looks how full the namespace is.
 const LOOKS: u64 = 256;
+
+/// What a write asks of the limit of a namespace.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Demand {
+    /// What the entries take that are written.
+    pub(crate) needed: Usage,
+    /// What those take that go with the same write.
+    pub(crate) held: Usage,
+}
+
+impl Demand {
+    /// Adds what another entry of the same write asks.
+    pub(crate) fn add(&mut self, other: Self) {
+        for (sum, more) in [(&mut self.needed, other.needed), (&mut self.held, other.held)] {
+            sum.documents = sum.documents.saturating_add(more.documents);
+            sum.bytes = sum.bytes.saturating_add(more.bytes);
+        }
+    }
+
+    /// Returns how much there may be before the write, so that there is no more than `limit` after it.
+    fn room(self, limit: Usage) -> Usage {
+        let room = |limit: u64, needed: u64, held: u64| limit.saturating_add(held).saturating_sub(needed);
+        Usage {
+            documents: room(limit.documents, self.needed.documents, self.held.documents),
+            bytes: room(limit.bytes, self.needed.bytes, self.held.bytes),
+        }
+    }
+}
 
 /// What a process knows of how full a namespace is.
 #[derive(Debug)]
@@ -118,26 +146,43 @@ impl Namespace {
         })
     }
 
-    /// Evicts enough for entries that take so much, by small steps; says whether it is worth trying again.
+    /// Returns what an entry is counted with that stands in a slot: no more than that, as it may have a rank or none.
+    pub(crate) fn held(&self, slot: &Slot, standing: &Standing) -> Usage {
+        if !self.store.entries.capabilities().filing {
+            return Usage::default();
+        }
+        let Standing { document_len, extra_bytes, expires: due, .. } = *standing;
+        let filing = Filing { group_len: slot.group_len, due, extra_bytes, ..Filing::default() };
+        Usage { documents: 1, bytes: self.store.entries.share(&slot.key, document_len, &filing) }
+    }
+
+    /// Evicts enough for a write under those names, by small steps; says whether it is worth trying again. What is to be written anew does
+    /// not go.
     ///
     /// # Errors
     /// [`StoreError::OverLimit`] for what there is no room for, however much goes: nothing goes then.
-    pub(crate) async fn make_room(&self, settled: &Settled, needed: Usage) -> Result<bool, StoreError> {
+    pub(crate) async fn make_room(
+        &self,
+        settled: &Settled,
+        demand: Demand,
+        names: &[&[u8]],
+    ) -> Result<bool, StoreError> {
         let Some(limit) = settled.settings.limit() else { return Ok(false) };
+        let needed = demand.needed;
         if let Some(max_bytes) = settled.settings.max_bytes.filter(|max_bytes| needed.bytes > *max_bytes) {
             return Err(StoreError::OverLimit { namespace: self.name.clone(), len: needed.bytes, limit: max_bytes });
         }
         if needed.documents > limit.documents {
             return Ok(false);
         }
+        let room = demand.room(limit);
         if settled.settings.eviction.is_none() {
-            return Ok(self.expire_some(MAX_STEP).await? > 0);
+            // Others may have made it meanwhile; or it is another namespace of a transaction that is full.
+            let usage = self.store.entries.usage(ENTRIES, &self.group()).await?;
+            return Ok(usage.is_within(room) || self.expire_some(MAX_STEP).await? > 0);
         }
         self.write_uses(settled).await;
-        let room = Usage {
-            documents: limit.documents.saturating_sub(needed.documents),
-            bytes: limit.bytes.saturating_sub(needed.bytes),
-        };
+        let spared = self.spared(settled, names);
         let spare = Usage {
             documents: room.documents.saturating_sub(limit.documents / SPARES),
             bytes: room.bytes.saturating_sub(limit.bytes / SPARES),
@@ -151,7 +196,7 @@ impl Namespace {
                 return Ok(true);
             }
             let more = excess(usage, spare).saturating_sub(needed).min(SPARE_STEP);
-            let step = self.evict_some(usage, room, (needed + more).min(MAX_STEP), &[]).await?;
+            let step = self.evict_some(usage, room, (needed + more).min(MAX_STEP), &spared).await?;
             has_gone |= step.went() > 0 || step.is_contended;
             if step.went() == 0 && !step.is_contended {
                 break;
@@ -179,13 +224,17 @@ impl Namespace {
         let mut is_over = false;
         if excess > 0 {
             // What was just put does not go, be it the largest or the least used.
-            let slots = names.iter().filter_map(|name| self.slot(settled, name).ok());
-            let spared: Vec<_> = slots.map(|slot| slot.key).collect();
+            let spared = self.spared(settled, names);
             let step = self.evict_some(usage, soft(limit), excess.min(SPARE_STEP), &spared).await;
             // Where nothing can go, the next look is due after as much as before this one.
             is_over = excess > SPARE_STEP && step.is_ok_and(|step| step.went() > 0 || step.is_contended);
         }
         room.is_over.store(is_over, Ordering::Relaxed);
+    }
+
+    /// Returns where entries lie that do not go.
+    fn spared(&self, settled: &Settled, names: &[&[u8]]) -> Vec<DocumentKey> {
+        names.iter().filter_map(|name| self.slot(settled, name).ok()).map(|slot| slot.key).collect()
     }
 
     /// Returns what the keys of the namespace's entries begin with: the group that they are counted in.
@@ -247,6 +296,16 @@ mod tests {
         let limit = Usage { documents: u64::MAX, bytes: 256_000 };
         assert!(!room.put(Usage { documents: 1, bytes: 999 }, limit));
         assert!(room.put(ONE, limit));
+    }
+
+    #[test]
+    fn what_goes_with_a_write_makes_room_for_it() {
+        let usage = |documents, bytes| Usage { documents, bytes };
+        let mut demand = Demand { needed: usage(1, 10), held: usage(1, 7) };
+        assert_eq!(demand.room(usage(5, 100)), usage(5, 97));
+        demand.add(Demand { needed: usage(1, 200), held: Usage::default() });
+        assert_eq!(demand.room(usage(5, 100)), usage(4, 0));
+        assert_eq!(demand.room(usage(u64::MAX, u64::MAX)).bytes, u64::MAX - 210);
     }
 
     #[test]

@@ -31,7 +31,8 @@ pub struct EntryPage {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ListedEntry {
-    /// Its name; where names are blinded and the entry does not open, `blinded:` and its stored name in hex.
+    /// Its name; where names are blinded and the entry does not open, `blinded:` and its stored name in hex, or the SHA-256 digest of one of more
+    /// than 508 bytes.
     pub name: EntryName,
     /// What it says about its value, or why it is refused: one that is damaged hides no other.
     pub stat: Result<EntryStat, StoreError>,

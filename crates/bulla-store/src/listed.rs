@@ -1,18 +1,21 @@
 //! Entries as walks over the storage find them: by the names that are stored.
 
 use bulla_backend::{Document, Revision};
+use bulla_seal::sha256;
 use data_encoding::HEXLOWER;
 use zeroize::Zeroizing;
 
 use crate::entry::Entry;
 use crate::name::prefix;
 use crate::settled::Settled;
-use crate::{BadEntry, EntryName, Namespace, Place, StoreError};
+use crate::{BadEntry, EntryName, MAX_NAME_LEN, Namespace, Place, StoreError};
+
+const BLINDED: &str = "blinded:";
 
 /// A document among the entries, and what it says if it opens.
 pub(crate) struct Listed {
     pub(crate) revision: Revision,
-    /// The entry's name; where names are blinded and it does not open, `blinded:` and the stored name in hex.
+    /// The entry's name; where names are blinded and it does not open, what [`shown`] makes of the stored one.
     pub(crate) place: Place,
     pub(crate) opened: Result<(Entry, Zeroizing<Vec<u8>>), StoreError>,
 }
@@ -60,10 +63,16 @@ impl Namespace {
     }
 }
 
-/// Names an entry of which only the stored name is known.
+/// Names an entry of which only the stored name is known: where names are blinded, `blinded:` and the stored name in hex; or its SHA-256 digest,
+/// where that would be longer than a name can be.
 pub(crate) fn shown(settled: &Settled, stored: &[u8]) -> EntryName {
     match &settled.index {
         None => EntryName::known(stored),
-        Some(_) => EntryName::known(format!("blinded:{}", HEXLOWER.encode(stored)).as_bytes()),
+        Some(_) if BLINDED.len() + 2 * stored.len() <= MAX_NAME_LEN => blinded(stored),
+        Some(_) => blinded(&sha256(stored)),
     }
+}
+
+fn blinded(bytes: &[u8]) -> EntryName {
+    EntryName::known(format!("{BLINDED}{}", HEXLOWER.encode(bytes)).as_bytes())
 }

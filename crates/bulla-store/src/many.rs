@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use bulla_backend::{BackendError, BlobId, ErrorKind, MAX_COMMIT_BYTES, MAX_COMMIT_WRITES, Usage, Write};
+use bulla_backend::{BackendError, BlobId, ErrorKind, MAX_COMMIT_BYTES, MAX_COMMIT_WRITES, Write};
 
 use crate::entry::{Entry, MAX_INLINE_LEN};
+use crate::limits::Demand;
 use crate::namespace::Present;
 use crate::put::Draft;
 use crate::{GetOptions, Namespace, PutOptions, StoreError, Value};
@@ -103,7 +104,7 @@ impl Namespace {
             let Ok((version, settled)) = self.sealing().await else { break };
             let mut batch = Vec::with_capacity(entries.len());
             let mut writes: Vec<Write> = Vec::with_capacity(entries.len());
-            let (mut bytes, mut needed) = (0, Usage::default());
+            let (mut bytes, mut demand) = (0, Demand::default());
             for (at, entry) in entries.iter().enumerate() {
                 let ready = async {
                     let draft = Draft::new(self, entry.name, &entry.options)?;
@@ -122,8 +123,7 @@ impl Namespace {
                     Ok((_, ready)) if bytes + ready.document_len() > MAX_COMMIT_BYTES => break,
                     Ok((version, ready)) => {
                         bytes += ready.document_len();
-                        needed.documents += ready.needed.documents;
-                        needed.bytes += ready.needed.bytes;
+                        demand.add(ready.demand);
                         batch.push(Batched { at, version, replaced: ready.replaced });
                         writes.extend(ready.writes());
                     }
@@ -132,19 +132,19 @@ impl Namespace {
             if writes.is_empty() {
                 return outcomes;
             }
+            let names: Vec<_> = entries.iter().map(|entry| entry.name).collect();
             match self.store.entries.commit(&writes).await {
                 Ok(_) => {
                     for Batched { at, version, replaced } in batch {
                         self.wrote("put", entries[at].name, replaced).await;
                         outcomes[at] = Some(Ok(version));
                     }
-                    let names: Vec<_> = entries.iter().map(|entry| entry.name).collect();
-                    self.keep_soft_limit(&settled, needed, &names).await;
+                    self.keep_soft_limit(&settled, demand.needed, &names).await;
                     return outcomes;
                 }
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
                 Err(error) if error.kind() == ErrorKind::Limit => {
-                    if self.room(&settled, needed, &mut rooms).await.is_err() {
+                    if self.room(&settled, demand, &names, &mut rooms).await.is_err() {
                         break;
                     }
                 }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::entry::EntryStat;
 use crate::store::ENTRIES;
-use crate::{ExpectedVersion, GetOptions, Namespace, Store, StoreError, Value};
+use crate::{ExpectedVersion, GetOptions, Namespace, NamespaceSettings, Store, StoreError, Value};
 
 /// What a held value takes beside its bytes, its key and its texts, at most.
 const OVERHEAD: usize = 320;
@@ -63,9 +63,6 @@ impl Namespace {
         let settled = self.settled().await?;
         let Store { keyring, entries, clock, shared, .. } = &self.store;
         if !settled.settings.memory_tier {
-            if self.state.holds_any.0.swap(false, Ordering::Relaxed) {
-                shared.memory.forget_all(&self.group());
-            }
             return Ok(Recalled::Nothing(None));
         }
         let slot = self.slot(&settled, name)?;
@@ -98,6 +95,13 @@ impl Namespace {
         self.used(&slot.key).await;
         self.was_read(&settled, name);
         Ok(Recalled::Value(Value { stat: held.stat.clone(), bytes: held.value.to_vec() }))
+    }
+
+    /// Forgets all values where the settings do not allow any more that they are held; called whenever settings were read.
+    pub(crate) fn hold_by(&self, settings: &NamespaceSettings) {
+        if !settings.memory_tier && self.state.holds_any.0.swap(false, Ordering::Relaxed) {
+            self.store.shared.memory.forget_all(&self.group());
+        }
     }
 
     /// Forgets a value that was replaced or removed. Nobody would get it any more; now it is wiped as well.

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bulla_backend::{BlobId, Collection, DocumentKey, Durability, Revision};
+use bulla_backend::{BlobId, Collection, DocumentKey, Durability, Revision, Timestamp};
 use bulla_seal::{Header, KeyVersionId};
 use zeroize::Zeroizing;
 
 use crate::compute::Flights;
 use crate::entry::Entry;
-use crate::limits::Room;
+use crate::expire::Swept;
+use crate::limits::{Room, extra_bytes};
 use crate::memory::HoldsAny;
 use crate::name::{document_key, prefix};
 use crate::settled::{Settled, SettledCell};
@@ -39,6 +40,7 @@ pub(crate) struct NamespaceState {
     pub(crate) uses: Uses,
     pub(crate) room: Room,
     pub(crate) holds_any: HoldsAny,
+    pub(crate) swept: Swept,
     pub(crate) flights: Flights,
 }
 
@@ -68,6 +70,8 @@ pub(crate) struct Present {
     pub(crate) revision: Revision,
     /// Under which version of the namespace's key it is sealed.
     pub(crate) key_version: KeyVersionId,
+    /// How long its document is, in bytes.
+    pub(crate) document_len: usize,
     pub(crate) entry: Entry,
     pub(crate) value: Zeroizing<Vec<u8>>,
 }
@@ -75,8 +79,15 @@ pub(crate) struct Present {
 impl Present {
     /// Returns what an entry in its place has to know of it.
     pub(crate) fn standing(&self) -> Standing {
-        let blob = self.entry.blob.as_ref().map(|blob| blob.id);
-        Standing { revision: self.revision, version: self.entry.stat.version, blob }
+        let Entry { stat, blob, .. } = &self.entry;
+        Standing {
+            revision: self.revision,
+            version: stat.version,
+            blob: blob.as_ref().map(|blob| blob.id),
+            document_len: self.document_len,
+            extra_bytes: extra_bytes(&self.entry),
+            expires: stat.expires,
+        }
     }
 }
 
@@ -86,6 +97,9 @@ pub(crate) struct Standing {
     pub(crate) revision: Revision,
     pub(crate) version: u64,
     pub(crate) blob: Option<BlobId>,
+    pub(crate) document_len: usize,
+    pub(crate) extra_bytes: u64,
+    pub(crate) expires: Option<Timestamp>,
 }
 
 impl Namespace {
@@ -141,13 +155,14 @@ impl Namespace {
     /// Reads an entry, expired or not (spec, "Reading", steps 1 to 3).
     pub(crate) async fn present(&self, slot: &Slot) -> Result<Option<Present>, StoreError> {
         let Some(document) = self.store.entries.get(ENTRIES, &slot.key).await? else { return Ok(None) };
+        let document_len = document.value.len();
         let key_version = Header::parse(&document.value).map_or(KeyVersionId([0; 8]), |header| header.key_version());
         let opened = self.store.open_entry(&self.name, slot.stored(), document.value).await;
         let (entry, value) = opened.map_err(|error| error.at(self.place(slot.shown())))?;
         if entry.name != slot.hidden {
             return Err(StoreError::BadEntry { place: self.place(slot.shown()), reason: BadEntry::Name });
         }
-        Ok(Some(Present { revision: document.revision, key_version, entry, value }))
+        Ok(Some(Present { revision: document.revision, key_version, document_len, entry, value }))
     }
 
     /// Deletes a blob that no entry needs any more.

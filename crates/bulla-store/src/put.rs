@@ -7,12 +7,13 @@ use bulla_backend::{
     BackendError, BlobId, Collection, DocumentKey, Durability, ErrorKind, Expected, Filing, Timestamp, Usage, Write,
 };
 use bulla_keyring::KeyVersion;
-use bulla_seal::Params;
+use bulla_seal::{Params, Suite};
 use zeroize::Zeroizing;
 
 use crate::blob::BlobSealer;
 use crate::entry::{BlobRef, Entry, EntryStat, MAX_INLINE_LEN};
 use crate::gc::CONDEMNED;
+use crate::limits::Demand;
 use crate::name::document_key;
 use crate::namespace::{MAX_ROUNDS, Present, Slot, Standing};
 use crate::settled::Settled;
@@ -34,15 +35,16 @@ impl Namespace {
     /// # Errors
     /// [`StoreError::VersionMismatch`] if another version is there than the options expect;
     /// [`StoreError::InvalidEntry`] if media type or tags are out of bounds; [`StoreError::Conflict`];
+    /// [`StoreError::ModeChanged`] if the namespace was sealed while the value was written in the clear;
     /// [`StoreError::LimitReached`] and [`StoreError::OverLimit`]; [`StoreError::KeyMissing`] and [`StoreError::UnsuitableKey`]; and, if what is there fails
     /// verification and cannot be put into quarantine, whatever [`Namespace::get`] says about it. After
     /// [`StoreError::Backend`] the value may be there or not.
     pub async fn put(&self, name: &[u8], value: &[u8], options: &PutOptions) -> Result<u64, StoreError> {
-        let draft = Draft::new(self, name, options)?;
+        let mut draft = Draft::new(self, name, options)?;
         if value.len() <= MAX_INLINE_LEN {
             return self.commit(name, &draft, Content::Inline(value)).await;
         }
-        let mut blob = self.begin_blob(name, &draft).await?;
+        let mut blob = self.begin_blob(name, &mut draft).await?;
         blob.write(value).await?;
         self.commit_blob(name, &draft, blob).await
     }
@@ -57,11 +59,13 @@ impl Namespace {
         Ok(EntryWriter { namespace: self.clone(), name: name.into(), draft, sink: Sink::Inline(start) })
     }
 
-    pub(crate) async fn begin_blob(&self, name: &[u8], draft: &Draft) -> Result<BlobSealer, StoreError> {
+    /// Begins the blob of a draft, which remembers how that is sealed.
+    pub(crate) async fn begin_blob(&self, name: &[u8], draft: &mut Draft) -> Result<BlobSealer, StoreError> {
         let store = &self.store;
         let (_, settled) = self.sealing().await?;
         let durability = self.blob_durability(&settled, name).await?;
         let params = settled.params(Params::default(), draft.sensitive);
+        draft.blob_suite = Some(params.suite);
         let project = store.keyring.project();
         let blob = BlobSealer::begin(&*store.blobs, &project, &self.name, durability, params).await?;
         Ok(blob.with_limit(&self.name, settled.settings.max_bytes))
@@ -129,7 +133,7 @@ impl Namespace {
             }
             draft.meet(self, name, &settled, present, entry)?;
             let ready = self.ready(&version, &settled, slot, present.map(Present::standing), entry, value)?;
-            let (needed, replaced) = (ready.needed, ready.replaced);
+            let (demand, replaced) = (ready.demand, ready.replaced);
             *may_be_written = true;
             match self.write(ready).await {
                 // A conflict says that nothing was written, and so does a limit.
@@ -144,12 +148,12 @@ impl Namespace {
                 }
                 Err(error) if error.kind() == ErrorKind::Limit => {
                     *may_be_written = false;
-                    self.room(&settled, needed, &mut rooms).await?;
+                    self.room(&settled, demand, &[name], &mut rooms).await?;
                 }
                 Err(error) => return Err(error.into()),
                 Ok(()) => {
                     self.wrote("put", name, replaced).await;
-                    self.keep_soft_limit(&settled, needed, &[name]).await;
+                    self.keep_soft_limit(&settled, demand.needed, &[name]).await;
                     return Ok(entry.stat.version);
                 }
             }
@@ -173,36 +177,45 @@ impl Namespace {
         let document = self.store.seal(version, params, &self.name, slot.stored(), entry.encode(value, SEAL_LEN))?;
         let blob = entry.blob.as_ref().map(|blob| blob.id);
         let replaced = standing.and_then(|standing| standing.blob).filter(|replaced| Some(*replaced) != blob);
+        // What the entry refers to already no collection gives up, whatever row there is of it.
+        let new_blob = blob.filter(|blob| standing.is_none_or(|standing| standing.blob != Some(*blob)));
         let filing = self.filing(settled, &slot, entry);
+        let bytes = filing.map_or(0, |filing| self.store.entries.share(&slot.key, document.len(), &filing));
         Ok(Ready {
             collection: self.collection(settled, replaced.is_some()),
-            needed: Usage {
-                documents: 1,
-                bytes: filing.map_or(0, |filing| self.store.entries.share(&slot.key, document.len(), &filing)),
+            demand: Demand {
+                needed: Usage { documents: 1, bytes },
+                held: standing.map(|standing| self.held(&slot, &standing)).unwrap_or_default(),
             },
             expected: standing.map_or(Expected::Absent, |standing| Expected::Revision(standing.revision)),
             key: slot.key,
             document,
             filing,
-            blob: blob.map(|blob| DocumentKey::new(blob.0)).transpose()?,
+            new_blob: new_blob.map(|blob| DocumentKey::new(blob.0)).transpose()?,
             replaced,
         })
     }
 
-    /// Writes the document of an entry, unless the blob it refers to was given up meanwhile.
+    /// Writes the document of an entry, unless the new blob it refers to was given up meanwhile.
     pub(crate) async fn write(&self, ready: Ready) -> Result<(), BackendError> {
         let documents = &self.store.entries;
-        if ready.filing.is_none() && (ready.blob.is_none() || !documents.capabilities().commit) {
+        if ready.filing.is_none() && (ready.new_blob.is_none() || !documents.capabilities().commit) {
             let Ready { collection, key, document, expected, .. } = ready;
             return documents.put(collection, &key, &document, expected).await.map(drop);
         }
         documents.commit(&ready.writes()).await.map(drop)
     }
 
-    /// Makes room for an entry that would pass the limit; `rooms` counts how often.
-    pub(crate) async fn room(&self, settled: &Settled, needed: Usage, rooms: &mut usize) -> Result<(), StoreError> {
+    /// Makes room for a write under those names that would pass the limit; `rooms` counts how often.
+    pub(crate) async fn room(
+        &self,
+        settled: &Settled,
+        demand: Demand,
+        names: &[&[u8]],
+        rooms: &mut usize,
+    ) -> Result<(), StoreError> {
         *rooms += 1;
-        if *rooms > MAX_ROOMS || !self.make_room(settled, needed).await? {
+        if *rooms > MAX_ROOMS || !self.make_room(settled, demand, names).await? {
             return Err(StoreError::LimitReached(self.name.clone()));
         }
         Ok(())
@@ -231,12 +244,12 @@ pub(crate) struct Ready {
     document: Vec<u8>,
     expected: Expected,
     filing: Option<Filing>,
-    /// The blob that the entry refers to, as its place among the condemned.
-    blob: Option<DocumentKey>,
+    /// The blob that the entry refers to and the one before it did not, as its place among the condemned.
+    new_blob: Option<DocumentKey>,
     /// The blob that nobody needs once the entry is written.
     pub(crate) replaced: Option<BlobId>,
-    /// What the entry takes, its blob included.
-    pub(crate) needed: Usage,
+    /// What the entry takes, and the one before it, their blobs included.
+    pub(crate) demand: Demand,
 }
 
 impl Ready {
@@ -245,14 +258,14 @@ impl Ready {
         self.document.len()
     }
 
-    /// Returns the writes of a commit: the document, and that the blob it refers to was not given up.
+    /// Returns the writes of a commit: the document, and that the new blob it refers to was not given up.
     pub(crate) fn writes(self) -> Vec<Write> {
-        let Self { collection, key, document: value, expected, filing, blob, .. } = self;
+        let Self { collection, key, document: value, expected, filing, new_blob, .. } = self;
         let mut writes = vec![match filing {
             Some(filing) => Write::PutFiled { collection, key, value, expected, filing },
             None => Write::Put { collection, key, value, expected },
         }];
-        writes.extend(blob.map(|key| Write::Check { collection: CONDEMNED, key, expected: Expected::Absent }));
+        writes.extend(new_blob.map(|key| Write::Check { collection: CONDEMNED, key, expected: Expected::Absent }));
         writes
     }
 }
@@ -266,13 +279,15 @@ pub(crate) struct Draft {
     expected: ExpectedVersion,
     sensitive: bool,
     compute_time: Option<Duration>,
+    /// How the value is sealed that lies in a blob.
+    blob_suite: Option<Suite>,
 }
 
 impl Draft {
     pub(crate) fn new(namespace: &Namespace, name: &[u8], options: &PutOptions) -> Result<Self, StoreError> {
         document_key(&namespace.name, name)?;
         let PutOptions { lifetime, media_type, tags, expected, sensitive, compute_time } = options.clone();
-        let mut draft = Self { lifetime, media_type, tags, expected, sensitive, compute_time };
+        let mut draft = Self { lifetime, media_type, tags, expected, sensitive, compute_time, blob_suite: None };
         draft.tags.sort_unstable();
         draft.tags.dedup();
         let stat = EntryStat { version: 1, ..draft.stat(Timestamp(0), 0) };
@@ -281,7 +296,7 @@ impl Draft {
         Ok(draft)
     }
 
-    /// Checks what is there against what is expected, and says when the entry expires.
+    /// Checks what is there against what is expected, and the value against the mode, and says when the entry expires.
     pub(crate) fn meet(
         &self,
         namespace: &Namespace,
@@ -290,6 +305,10 @@ impl Draft {
         present: Option<&Present>,
         entry: &mut Entry,
     ) -> Result<(), StoreError> {
+        let asked = settled.params(Params::default(), self.sensitive).suite;
+        if self.blob_suite == Some(Suite::Authenticated) && asked != Suite::Authenticated {
+            return Err(StoreError::ModeChanged(namespace.place(name)));
+        }
         let now = entry.stat.created;
         let live = present.map(|present| &present.entry.stat).filter(|stat| !stat.is_expired(now));
         let (expected, found) = (self.expected, live.map(|stat| stat.version));
@@ -355,7 +374,7 @@ impl EntryWriter {
                 self.sink = Sink::Inline(start);
             }
             Sink::Inline(start) => {
-                let mut blob = self.namespace.begin_blob(&self.name, &self.draft).await?;
+                let mut blob = self.namespace.begin_blob(&self.name, &mut self.draft).await?;
                 blob.write(&start).await?;
                 blob.write(bytes).await?;
                 self.sink = Sink::Blob(Box::new(blob));

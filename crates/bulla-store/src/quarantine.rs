@@ -14,7 +14,7 @@ use crate::listed::shown;
 use crate::name::{document_key, prefix};
 use crate::namespace::{MAX_ROUNDS, Present, Slot};
 use crate::settled::Settled;
-use crate::store::ENTRIES;
+use crate::store::{DocumentPages, ENTRIES};
 use crate::{Namespace, OnTamper, Place, StoreError};
 
 pub use record::{MAX_QUARANTINED_LEN, ParseQuarantineIdError, QuarantineId, QuarantineRecord};
@@ -24,17 +24,26 @@ pub(crate) const QUARANTINE: Collection = Collection::new("quarantine", Durabili
 
 const DOMAIN: &str = "bulla/store/quarantine";
 
-/// How many records of one name are looked at to say whether there is one: the first, unless others were planted beside it.
-const LOOKED_AT: usize = 16;
-
 /// What became of a document that failed verification.
 enum Aside {
     /// It lies in quarantine, and its place is free.
     Moved,
     /// It is not there any more, or verified when it was looked at again.
     Changed,
-    /// It could not be moved.
-    Stays,
+    /// It was not moved, and why not.
+    Stays(&'static str),
+}
+
+/// Who found a document that fails verification, and so what of it may be moved.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Finder {
+    /// Whoever wanted to read or replace it: not an entry whose blob is missing. The folder of the blobs may not be mounted on this machine, and
+    /// must not empty the store for all others.
+    Caller,
+    /// A check that was asked to quarantine: such an entry too.
+    Check,
+    /// Somebody who asks for just this document: even if its key is not at hand, or a newer program may have written it.
+    Admin,
 }
 
 /// One quarantine record of a listing.
@@ -66,24 +75,30 @@ impl Namespace {
     /// Fails if the storage cannot be read.
     pub async fn quarantine(&self, after: Option<QuarantineId>) -> Result<QuarantinePage, StoreError> {
         let after = after.map(|id| self.record_key(&id)).transpose()?;
-        let query = ListQuery { prefix: prefix(&self.name, &[]), after, limit: 0 };
-        let page = self.store.entries.list(QUARANTINE, &query).await?;
-        let mut records = Vec::new();
-        for Document { key, value, .. } in page.documents {
-            let Some(id) = self.record_id(&key) else { continue };
-            let record = self.open_record(&id, value).await;
-            let place = match &record {
-                Ok(record) => Some(self.record_place(record).await),
-                Err(_) => None,
-            };
-            records.push(Quarantined { id, record, place });
+        let mut query = ListQuery { prefix: prefix(&self.name, &[]), after, limit: 0 };
+        let mut records: Vec<Quarantined> = Vec::new();
+        loop {
+            let page = self.store.entries.list(QUARANTINE, &query).await?;
+            for Document { key, value, .. } in page.documents {
+                // A key that is no record's is for `check` to report.
+                let Some(id) = self.record_id(&key) else { continue };
+                let record = self.open_record(&id, value).await;
+                let place = match &record {
+                    Ok(record) => Some(self.record_place(record).await),
+                    Err(_) => None,
+                };
+                records.push(Quarantined { id, record, place });
+            }
+            let last = records.last().map(|last| last.id);
+            if page.next.is_none() || last.is_some() {
+                return Ok(QuarantinePage { records, next: page.next.and(last) });
+            }
+            query.after = page.next;
         }
-        let next = page.next.and_then(|_| records.last().map(|last| last.id));
-        Ok(QuarantinePage { records, next })
     }
 
-    /// Puts the document of an entry that does not open into quarantine, whatever the reason; says whether there was one. Without being asked,
-    /// none is moved whose key is not at hand, or that a newer program may have written.
+    /// Puts the document of an entry that does not open, or whose blob does not, into quarantine, whatever the reason; says whether there was
+    /// one. Without being asked, none is moved whose key is not at hand, that a newer program may have written, or whose blob is missing.
     ///
     /// # Errors
     /// Fails if the storage cannot be read or written, or the namespace's key cannot be had.
@@ -91,16 +106,23 @@ impl Namespace {
         let settled = self.settled().await?;
         let slot = self.slot(&settled, name)?;
         for _ in 0..MAX_ROUNDS {
-            let Err(error) = self.present(&slot).await else { return Ok(false) };
-            if !error.is_integrity_failure() {
+            let error = match self.present(&slot).await {
+                Ok(None) => return Ok(false),
+                Ok(Some(Present { entry, .. })) => match (&entry.blob, self.verify_blob(&entry).await) {
+                    (Some(reference), Err(error)) => error.at(self.place(name), reference.id),
+                    _ => return Ok(false),
+                },
+                Err(error) => error,
+            };
+            if !error.is_integrity_failure() && !error.is_beyond_opening() {
                 return Err(error);
             }
-            let suspect =
-                Suspect { key: &slot.key, group_len: slot.group_len, name: slot.hidden.as_ref(), whatever: true };
+            let (group_len, hidden) = (slot.group_len, slot.hidden.as_ref());
+            let suspect = Suspect { key: &slot.key, group_len, name: hidden, finder: Finder::Admin };
             match self.try_set_aside(&settled, &suspect, &error).await? {
                 Aside::Moved => return Ok(true),
                 Aside::Changed => {}
-                Aside::Stays => return Err(error),
+                Aside::Stays(_) => return Err(error),
             }
         }
         Err(StoreError::Conflict(self.place(name)))
@@ -178,13 +200,14 @@ impl Namespace {
             match self.suspect(&settled, slot, &error).await {
                 Aside::Moved => return Ok(None),
                 Aside::Changed => {}
-                Aside::Stays => return Err(error),
+                Aside::Stays(_) => return Err(error),
             }
         }
         Err(StoreError::Conflict(self.place(slot.shown())))
     }
 
-    /// Puts what failed verification into quarantine. `Err` says what to tell whoever asked for it; `Ok`, to look again.
+    /// Puts what failed verification into quarantine, unless it is only its blob that is missing. `Err` says what to tell whoever asked for it;
+    /// `Ok`, to look again.
     pub(crate) async fn tampered(&self, name: &[u8], error: StoreError) -> Result<(), StoreError> {
         if matches!(error, StoreError::SettingsMissing(_)) && self.read_settled().await?.version > 0 {
             // Others made the settings, and the entries, since this process looked.
@@ -196,7 +219,7 @@ impl Namespace {
         let settled = self.settled().await?;
         match self.suspect(&settled, &self.slot(&settled, name)?, &error).await {
             Aside::Changed => Ok(()),
-            Aside::Moved | Aside::Stays => match settled.settings.on_tamper {
+            Aside::Moved | Aside::Stays(_) => match settled.settings.on_tamper {
                 OnTamper::Error => Err(error),
                 OnTamper::Miss => Err(StoreError::NotFound(self.place(name))),
             },
@@ -216,7 +239,7 @@ impl Namespace {
     /// Puts an entry that a walk found to be refused into quarantine; says whether it lies there now.
     pub(crate) async fn set_aside_listed(&self, settled: &Settled, key: &DocumentKey, error: &StoreError) -> bool {
         let group_len = prefix(&self.name, &[]).len();
-        let suspect = Suspect { key, group_len, name: None, whatever: false };
+        let suspect = Suspect { key, group_len, name: None, finder: Finder::Check };
         error.is_tampering() && matches!(self.move_suspect(settled, &suspect, error).await, Aside::Moved)
     }
 
@@ -245,34 +268,35 @@ impl Namespace {
     /// Says whether there is an authentic record of a stored name.
     async fn is_quarantined(&self, stored: &[u8]) -> Result<bool, StoreError> {
         let prefix = prefix(&self.name, &QuarantineId::start(stored));
-        let query = ListQuery { prefix, after: None, limit: LOOKED_AT };
-        for Document { key, value, .. } in self.store.entries.list(QUARANTINE, &query).await?.documents {
-            let Some(id) = self.record_id(&key) else { continue };
-            if self.open_record(&id, value).await.is_ok_and(|record| record.stored.as_bytes() == stored) {
-                return Ok(true);
+        let mut pages = DocumentPages::of(&*self.store.entries, QUARANTINE, prefix);
+        // All of them: any number may have been planted before the one that is authentic.
+        while let Some(documents) = pages.next().await? {
+            for Document { key, value, .. } in documents {
+                let Some(id) = self.record_id(&key) else { continue };
+                if self.open_record(&id, value).await.is_ok_and(|record| record.stored.as_bytes() == stored) {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)
     }
 
     async fn suspect(&self, settled: &Settled, slot: &Slot, error: &StoreError) -> Aside {
-        let suspect =
-            Suspect { key: &slot.key, group_len: slot.group_len, name: slot.hidden.as_ref(), whatever: false };
+        let (group_len, name) = (slot.group_len, slot.hidden.as_ref());
+        let suspect = Suspect { key: &slot.key, group_len, name, finder: Finder::Caller };
         self.move_suspect(settled, &suspect, error).await
     }
 
     /// Puts a document into quarantine; what keeps it from that is told to the recorder.
     async fn move_suspect(&self, settled: &Settled, suspect: &Suspect<'_>, error: &StoreError) -> Aside {
-        let moved = self.try_set_aside(settled, suspect, error).await;
-        let (aside, failure) = match moved {
-            Ok(aside) => (aside, None),
-            Err(failure) => (Aside::Stays, Some(failure)),
-        };
-        let detail = match (&aside, &failure) {
-            (Aside::Changed, _) => return aside,
-            (Aside::Moved, _) => "put into quarantine".to_owned(),
-            (Aside::Stays, Some(failure)) => format!("could not be put into quarantine: {failure}"),
-            (Aside::Stays, None) => "left where it is: the namespace has no key".to_owned(),
+        let (aside, detail) = match self.try_set_aside(settled, suspect, error).await {
+            Ok(Aside::Changed) => return Aside::Changed,
+            Ok(Aside::Moved) => (Aside::Moved, "put into quarantine".to_owned()),
+            Ok(Aside::Stays(reason)) => (Aside::Stays(reason), format!("left where it is: {reason}")),
+            Err(failure) => {
+                let detail = format!("could not be put into quarantine: {failure}");
+                (Aside::Stays("it could not be moved"), detail)
+            }
         };
         let name = suspect.name.cloned().unwrap_or_else(|| shown(settled, suspect.stored()));
         let place = Place { namespace: self.name.clone(), name };
@@ -297,15 +321,27 @@ impl Namespace {
         };
         let (mut name, mut blob) = (suspect.name.cloned(), None);
         match self.open_stored(settled, suspect.stored(), value.clone()).await {
-            Err(again) if again.is_tampering() || (suspect.whatever && again.is_integrity_failure()) => {}
+            Err(again) if again.is_tampering() => {}
+            Err(again)
+                if suspect.finder == Finder::Admin && (again.is_integrity_failure() || again.is_beyond_opening()) => {}
             Err(again) => return Err(again),
             Ok((entry, _)) => {
                 // The entry is as it was written: what failed is its blob.
-                let Some(id) = self.failing_blob(&entry, error).await? else { return Ok(Aside::Changed) };
-                (name, blob) = (entry.name, Some(id));
+                let Some(failing) = self.failing_blob(&entry, suspect.stored(), error).await? else {
+                    return Ok(Aside::Changed);
+                };
+                if matches!(failing, StoreError::MissingBlob { .. }) && suspect.finder < Finder::Check {
+                    return Ok(Aside::Stays("its blob is not there, or not on this machine"));
+                }
+                if !failing.is_tampering() && suspect.finder < Finder::Admin {
+                    return Err(failing);
+                }
+                (name, blob) = (entry.name, failing.blob());
             }
         }
-        let Some(version) = self.store.newest_version(&self.name).await? else { return Ok(Aside::Stays) };
+        let Some(version) = self.store.newest_version(&self.name).await? else {
+            return Ok(Aside::Stays("the namespace has no key"));
+        };
         let id = QuarantineId::of(suspect.stored(), &value);
         let kept = value.len().min(MAX_QUARANTINED_LEN);
         let record = QuarantineRecord {
@@ -329,13 +365,19 @@ impl Namespace {
         }
     }
 
-    /// Returns the blob of an entry, if it is the one that failed and it fails again.
-    async fn failing_blob(&self, entry: &Entry, error: &StoreError) -> Result<Option<BlobId>, StoreError> {
+    /// Returns how the blob of an entry fails, if it is the one that failed and it fails again.
+    async fn failing_blob(
+        &self,
+        entry: &Entry,
+        stored: &[u8],
+        error: &StoreError,
+    ) -> Result<Option<StoreError>, StoreError> {
         let Some(reference) = entry.blob.as_ref().filter(|blob| error.blob() == Some(blob.id)) else { return Ok(None) };
+        let name = entry.name.as_ref().map_or(stored, crate::EntryName::as_bytes);
         match self.verify_blob(entry).await {
             Ok(()) => Ok(None),
             Err(BlobError::Backend(error)) => Err(error.into()),
-            Err(_) => Ok(Some(reference.id)),
+            Err(failing) => Ok(Some(failing.at(self.place(name), reference.id))),
         }
     }
 
@@ -458,8 +500,7 @@ struct Suspect<'a> {
     group_len: usize,
     /// The entry's name, where it is known and the stored one is blinded.
     name: Option<&'a crate::EntryName>,
-    /// Whether it is moved even if its key is not at hand, or a newer program may have written it.
-    whatever: bool,
+    finder: Finder,
 }
 
 impl Suspect<'_> {

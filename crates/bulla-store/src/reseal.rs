@@ -1,11 +1,13 @@
 //! Sealing entries anew, after a rotation or a change of mode (spec, "Re-sealing").
 
+use std::time::Duration;
+
 use bulla_backend::{
     BackendError, BlobId, Collection, Document, DocumentKey, Durability, ErrorKind, Expected, Filing, MAX_COMMIT_BYTES,
-    MAX_COMMIT_WRITES, Revision, Write,
+    MAX_COMMIT_WRITES, Revision, Timestamp, Write,
 };
 use bulla_keyring::KeyVersion;
-use bulla_seal::{Header, Params};
+use bulla_seal::{Header, KeyVersionId, Params};
 use zeroize::Zeroizing;
 
 use crate::blob::{BlobOpener, BlobSealer};
@@ -17,7 +19,7 @@ use crate::name::prefix;
 use crate::namespace::{MAX_ROUNDS, Slot};
 use crate::put::SEAL_LEN;
 use crate::quarantine::QUARANTINE;
-use crate::settled::{NAMESPACES, Settled, settings_key};
+use crate::settled::Settled;
 use crate::store::{DocumentPages, ENTRIES};
 use crate::walk::{Finding, Observer, PROGRESS_CHUNKS, WalkEvent};
 use crate::{Budget, Namespace, Place, StoreError};
@@ -53,14 +55,21 @@ pub struct ResealCounts {
     pub finished: bool,
 }
 
+/// How long a step is gone on from. What was written since an older one may need to be sealed anew, blobs above all, which do not show
+/// when they were.
+const STEP_FRESH: Duration = Duration::from_hours(24);
+
 impl ResealCounts {
-    fn to_step(self) -> Vec<u64> {
-        vec![self.current, self.resealed, self.failed, self.blobs, self.records, self.read]
+    fn to_step(self, now: Timestamp) -> Vec<u64> {
+        vec![self.current, self.resealed, self.failed, self.blobs, self.records, self.read, now.0]
     }
 
-    fn of_step(step: &Step) -> Self {
-        let [current, resealed, failed, blobs, records, read] = step.counts[..] else { return Self::default() };
-        Self { current, resealed, failed, blobs, records, read, finished: false }
+    /// Returns what was counted up to a step; `None` if it is none of a re-sealing, or an old one.
+    fn of_step(step: &Step, now: Timestamp) -> Option<Self> {
+        let [current, resealed, failed, blobs, records, read, written] = step.counts[..] else { return None };
+        let written = Timestamp(written);
+        let is_fresh = written <= now && now < written.saturating_add(STEP_FRESH);
+        is_fresh.then_some(Self { current, resealed, failed, blobs, records, read, finished: false })
     }
 }
 
@@ -75,7 +84,12 @@ struct Rewrite {
     expected: Expected,
     filing: Option<Filing>,
     moved: Option<Moved>,
+    basis: Basis,
 }
+
+/// By which key version, and which version of the settings, something was sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Basis(KeyVersionId, u64);
 
 /// A blob that was sealed anew.
 struct Moved {
@@ -119,26 +133,32 @@ impl Namespace {
         observer: &mut Observer<'_, ResealCounts>,
     ) -> Result<ResealCounts, StoreError> {
         let store = &self.store;
-        let mut aim = vec![u8::from(depth == Depth::Blobs)];
-        aim.extend(store.newest_version(&self.name).await?.iter().flat_map(|version| version.id().0));
+        let newest = store.newest_version(&self.name).await?;
+        if newest.is_none() && self.has_entries().await? {
+            return Err(StoreError::KeyMissing(self.name.clone()));
+        }
+        let (settled, now) = (self.read_settled().await?, store.clock.now());
+        // What was sealed anew for other settings may have to be once more.
+        let mut aim = vec![u8::from(depth == Depth::Blobs), settled.settings.mode.number()];
+        aim.extend(settled.version.to_be_bytes());
+        aim.extend(newest.iter().flat_map(|version| version.id().0));
         let (journal, step) = Journal::open(store, "reseal", Some(&self.name), &aim).await?;
-        let step = step.unwrap_or(Step { aim, ..Step::default() });
-        let counts = ResealCounts::of_step(&step);
+        let found = step.and_then(|step| ResealCounts::of_step(&step, now).map(|counts| (step, counts)));
+        let (step, counts) = found.unwrap_or_else(|| (Step { aim, ..Step::default() }, ResealCounts::default()));
         let allowance = Allowance::new(budget);
         let work = Work { namespace: self, depth, allowance, journal, step, counts, batch: Vec::new(), observer };
         work.run().await
     }
 
-    /// Seals a document anew that is no entry, if need be; says whether it was.
+    /// Seals a quarantine record anew, if need be; says whether it was.
     async fn reseal_document(
         &self,
-        collection: Collection,
         key: &DocumentKey,
         context: &bulla_seal::Context,
         refused: impl Fn(bulla_seal::OpenError) -> StoreError,
     ) -> Result<bool, StoreError> {
         for _ in 0..MAX_ROUNDS {
-            let Some(document) = self.store.entries.get(collection, key).await? else { return Ok(false) };
+            let Some(document) = self.store.entries.get(QUARANTINE, key).await? else { return Ok(false) };
             let version = self.store.newest_version(&self.name).await?;
             let version = version.ok_or_else(|| StoreError::KeyMissing(self.name.clone()))?;
             if Header::parse(&document.value).is_ok_and(|header| header.key_version() == version.id()) {
@@ -146,18 +166,12 @@ impl Namespace {
             }
             let opened = self.store.open_bytes(&self.name, context, document.value).await?.map_err(&refused)?;
             let sealed = version.seal_key().seal(version.params(), context, &opened)?;
-            match self.store.entries.put(collection, key, &sealed, Expected::Revision(document.revision)).await {
+            match self.store.entries.put(QUARANTINE, key, &sealed, Expected::Revision(document.revision)).await {
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
                 written => return Ok(written.map(|_| true)?),
             }
         }
         Err(StoreError::SettingsConflict(self.name.clone()))
-    }
-
-    /// Seals the settings anew, if need be; says whether it did.
-    pub(crate) async fn reseal_settings(&self) -> Result<bool, StoreError> {
-        let refused = |reason| StoreError::OpenSettings { namespace: self.name.clone(), reason };
-        self.reseal_document(NAMESPACES, &settings_key(&self.name)?, &self.settings_context()?, refused).await
     }
 }
 
@@ -203,11 +217,12 @@ impl Work<'_, '_> {
             if page.is_empty() {
                 continue;
             }
-            let (version, settled) = self.namespace.sealing().await?;
             for document in page {
                 let (key, read) = (document.key.clone(), self.counts.read);
                 self.counts.read += document.value.len() as u64;
                 if part == ENTRIES {
+                    // A page may take long, and settings change meanwhile.
+                    let (version, settled) = self.namespace.sealing().await?;
                     self.reseal_entry(&version, &settled, document).await;
                 } else {
                     self.reseal_record(&document.key).await;
@@ -235,7 +250,7 @@ impl Work<'_, '_> {
     /// Writes down that everything up to the entry that was seen last is done.
     async fn write_step(&mut self) -> Result<(), StoreError> {
         self.flush().await;
-        self.step.counts = self.counts.to_step();
+        self.step.counts = self.counts.to_step(self.namespace.store.clock.now());
         self.journal.write(&self.step).await
     }
 
@@ -264,7 +279,7 @@ impl Work<'_, '_> {
         let refused =
             |reason| StoreError::BadQuarantineRecord { namespace: namespace.name.clone(), id, reason: Some(reason) };
         let resealed = match namespace.record_context(&id) {
-            Ok(context) => namespace.reseal_document(QUARANTINE, key, &context, refused).await,
+            Ok(context) => namespace.reseal_document(key, &context, refused).await,
             Err(error) => Err(error.into()),
         };
         match resealed {
@@ -282,14 +297,14 @@ impl Work<'_, '_> {
         let batch = std::mem::take(&mut self.batch);
         let documents = &self.namespace.store.entries;
         let places: Vec<_> = batch.iter().map(|rewrite| (rewrite.place.clone(), rewrite.key.clone())).collect();
-        if !batch.is_empty() && documents.capabilities().commit {
+        if !batch.is_empty() && documents.capabilities().commit && is_current(self.namespace, &batch).await {
             let writes: Vec<_> = batch.into_iter().map(Rewrite::write).collect();
             if documents.commit(&writes).await.is_ok() {
                 self.counts.resealed += writes.len() as u64;
                 return;
             }
         }
-        // One lost race or failure spoils a whole commit; by itself each entry shows what becomes of it.
+        // One lost race or failure, or other settings, spoils a whole commit; by itself each entry shows what becomes of it.
         for (place, key) in places {
             let outcome = self.settle_anew(&place, &key).await;
             self.count(place, outcome);
@@ -385,7 +400,8 @@ impl Work<'_, '_> {
         let encoded = entry.encode(&value, SEAL_LEN);
         let document = namespace.store.seal(version, params, &namespace.name, slot.stored(), encoded)?;
         let expected = Expected::Revision(revision);
-        Ok(Some(Rewrite { place: place.clone(), key: slot.key, document, expected, filing, moved }))
+        let basis = Basis(version.id(), settled.version);
+        Ok(Some(Rewrite { place: place.clone(), key: slot.key, document, expected, filing, moved, basis }))
     }
 
     /// Seals the blob of an entry anew, to another blob, which the entry then refers to.
@@ -423,9 +439,16 @@ impl Work<'_, '_> {
         Ok(Some(Moved { from, to }))
     }
 
-    /// Writes one entry, unless it was changed meanwhile; of its blobs the one stays that it refers to.
+    /// Writes one entry, unless it or the settings were changed meanwhile; of its blobs the one stays that it refers to.
     async fn write(&mut self, mut rewrite: Rewrite) -> Result<bool, StoreError> {
+        let is_current = is_current(self.namespace, std::slice::from_ref(&rewrite)).await;
         let moved = rewrite.moved.take();
+        if !is_current {
+            if let Some(Moved { to, .. }) = moved {
+                self.namespace.discard(&to).await;
+            }
+            return Ok(false);
+        }
         match self.write_document(rewrite, moved.as_ref()).await {
             // Nothing was written, so that nobody knows of the new blob.
             Err(error) if error.kind() == ErrorKind::Conflict => {
@@ -457,6 +480,15 @@ impl Work<'_, '_> {
         }
         documents.commit(&writes).await.map(drop)
     }
+}
+
+/// Says whether these would be sealed alike now.
+async fn is_current(namespace: &Namespace, rewrites: &[Rewrite]) -> bool {
+    let sealing = namespace.sealing().await;
+    sealing.is_ok_and(|(version, settled)| {
+        let now = Basis(version.id(), settled.version);
+        rewrites.iter().all(|rewrite| rewrite.basis == now)
+    })
 }
 
 fn has_room(batch: &[Rewrite], next: &Rewrite) -> bool {

@@ -39,14 +39,16 @@ impl Namespace {
             let standing = present.as_ref().map(Present::standing);
             let Revised { mut entry, value, answer } = revise(&settled, present)?;
             let ready = self.ready(&version, &settled, slot, standing, &mut entry, &value)?;
-            let (needed, replaced) = (ready.needed, ready.replaced);
+            let (demand, replaced) = (ready.demand, ready.replaced);
             match self.write(ready).await {
                 Err(error) if error.kind() == ErrorKind::Conflict => round += 1,
-                Err(error) if error.kind() == ErrorKind::Limit => self.room(&settled, needed, &mut rooms).await?,
+                Err(error) if error.kind() == ErrorKind::Limit => {
+                    self.room(&settled, demand, &[name], &mut rooms).await?;
+                }
                 Err(error) => return Err(error.into()),
                 Ok(()) => {
                     self.wrote(action, name, replaced).await;
-                    self.keep_soft_limit(&settled, needed, &[name]).await;
+                    self.keep_soft_limit(&settled, demand.needed, &[name]).await;
                     return Ok((answer, entry.stat.version));
                 }
             }

@@ -132,7 +132,7 @@ macro_rules! names {
                 match self { $(Self::$variant => $name),+ }
             }
 
-            const fn number(self) -> u8 {
+            pub(crate) const fn number(self) -> u8 {
                 match self { $(Self::$variant => $number),+ }
             }
 
@@ -297,6 +297,9 @@ pub enum BadSettings {
     /// Names cannot be blinded, or shown, once there are entries.
     #[error("whether names are blinded is decided before the first entry; use another namespace")]
     Blinding,
+    /// Names are to be shown that may be blinded.
+    #[error("its names may be blinded, and no entry that opens says otherwise; keep them blinded")]
+    PerhapsBlinded,
     /// Limits on a storage that does not count.
     #[error("limits need a backend that counts entries, as SQLite does")]
     NoCounting,

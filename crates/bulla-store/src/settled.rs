@@ -6,7 +6,7 @@ use std::time::Duration;
 use bulla_backend::{
     Collection, Document, DocumentKey, Durability, ErrorKind, Event, Expected, ListQuery, Revision, Timestamp,
 };
-use bulla_keyring::{KeyVersion, SystemKey};
+use bulla_keyring::{KeyName, KeyVersion, KeyringError, SystemKey};
 use bulla_seal::{Context, Header, KeyVersionId, Params, SealError, Suite};
 
 use crate::blinding::Index;
@@ -14,7 +14,7 @@ use crate::entry::Entry;
 use crate::name::prefix;
 use crate::namespace::MAX_ROUNDS;
 use crate::settings::{BadSettings, Mode, StoredSettings};
-use crate::store::ENTRIES;
+use crate::store::{DocumentPages, ENTRIES};
 use crate::{Namespace, NamespaceName, NamespaceSettings, Place, StoreError};
 
 /// Where settings lie, by the name of the namespace.
@@ -38,7 +38,32 @@ pub(crate) struct Settled {
     key_version: Option<KeyVersionId>,
 }
 
+/// What became of settings that come out of a backup.
+pub(crate) enum Restored {
+    /// Those that stand say what these do, or are better than these, which do not open.
+    Done,
+    /// Others were faster: what stands is to be looked at again.
+    Changed,
+    /// Neither these nor those that stand open.
+    Unreadable,
+}
+
+/// What is known of the names of a namespace that has no settings.
+enum Names {
+    /// Nobody ever blinded any.
+    Unknown,
+    /// An entry shows its name.
+    Shown,
+    /// They are blinded, or may be; with the version of the index key that an entry shows.
+    Blinded(Option<Index>),
+}
+
 impl Settled {
+    /// Returns what is known where no settings can be read.
+    fn none(revision: Option<Revision>, index: Option<Index>) -> Self {
+        Self { settings: NamespaceSettings::default(), version: 0, index, revision, key_version: None }
+    }
+
     /// Returns how to seal an entry for which the key says `params`.
     ///
     /// Whoever could read a blob's key could write another value under it, and a blinded name is not to be shown: such entries are encrypted in
@@ -77,8 +102,12 @@ impl SettledCell {
         self.last().map_or(0, |settled| settled.version)
     }
 
+    /// Keeps what was read, unless newer ones were seen meanwhile.
     fn learn(&self, settled: &Arc<Settled>, now: Timestamp) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some((Arc::clone(settled), now));
+        let mut cell = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if cell.as_ref().is_none_or(|(last, _)| last.version <= settled.version) {
+            *cell = Some((Arc::clone(settled), now));
+        }
     }
 }
 
@@ -98,8 +127,27 @@ impl Namespace {
     ///
     /// # Errors
     /// [`StoreError::InvalidSettings`] for what is out of bounds, for blinding that would change, or for limits where the backend does not
-    /// count; [`StoreError::Conflict`] is for others who change them again and again.
+    /// count; [`StoreError::OpenSettings`] and [`StoreError::BadSettings`] for settings that a newer program may have written, or whose key
+    /// is not at hand, which only [`Namespace::set_settings_anew`] replaces; [`StoreError::SettingsConflict`] if others change them again
+    /// and again.
     pub async fn set_settings(&self, settings: &NamespaceSettings) -> Result<u64, StoreError> {
+        self.replace_settings(settings, StoreError::is_lost_settings).await
+    }
+
+    /// Sets how the namespace is kept, whatever is there: also in place of settings that seem to be a newer program's, or sealed under a key
+    /// version that is not at hand, as altered ones may.
+    ///
+    /// # Errors
+    /// As [`Namespace::set_settings`], but for settings that cannot be read.
+    pub async fn set_settings_anew(&self, settings: &NamespaceSettings) -> Result<u64, StoreError> {
+        self.replace_settings(settings, StoreError::is_unreadable_settings).await
+    }
+
+    async fn replace_settings(
+        &self,
+        settings: &NamespaceSettings,
+        is_replaced: fn(&StoreError) -> bool,
+    ) -> Result<u64, StoreError> {
         let invalid = |reason| StoreError::InvalidSettings { namespace: self.name.clone(), reason };
         settings.check().map_err(invalid)?;
         if settings.limit().is_some() && !self.store.entries.capabilities().filing {
@@ -107,14 +155,25 @@ impl Namespace {
         }
         for _ in 0..MAX_ROUNDS {
             let found = match self.read_settled().await {
-                Err(error) if error.is_lost_settings() => self.lost_settings().await?,
+                Err(error) if is_replaced(&error) => self.lost_settings().await?,
                 found => found?,
             };
-            let blinded =
-                if found.version > 0 { Some(found.settings.blinded_names) } else { self.blinded_already().await? };
-            if blinded.is_some_and(|blinded| blinded != settings.blinded_names) {
-                return Err(invalid(BadSettings::Blinding));
-            }
+            let found = if found.version > 0 {
+                if found.settings.blinded_names != settings.blinded_names {
+                    return Err(invalid(BadSettings::Blinding));
+                }
+                found
+            } else {
+                match self.stored_names().await? {
+                    Names::Shown if settings.blinded_names => return Err(invalid(BadSettings::Blinding)),
+                    Names::Blinded(Some(_)) if !settings.blinded_names => return Err(invalid(BadSettings::Blinding)),
+                    Names::Blinded(None) if !settings.blinded_names => {
+                        return Err(invalid(BadSettings::PerhapsBlinded));
+                    }
+                    Names::Blinded(index) => Arc::new(Settled::none(found.revision, index)),
+                    Names::Unknown | Names::Shown => found,
+                }
+            };
             let version = self.store.sealing_version(&self.name).await?;
             if let Some(version) = self.store_settings(&version, &found, settings.clone()).await? {
                 return Ok(version);
@@ -161,24 +220,61 @@ impl Namespace {
         Ok(found.map_err(|source| self.keyring_error(source))?.is_some())
     }
 
-    /// Says whether the entries of a namespace whose settings are lost have blinded names; `None` if no entry tells.
-    async fn blinded_already(&self) -> Result<Option<bool>, StoreError> {
-        let some = ListQuery { prefix: prefix(&self.name, &[]), limit: 64, ..ListQuery::default() };
-        for Document { key, value, .. } in self.store.entries.list(ENTRIES, &some).await?.documents {
-            let Some(place) = Place::parse(key.as_bytes()) else { continue };
-            if let Ok((entry, _)) = self.store.open_entry(&self.name, place.name.as_bytes(), value).await {
-                return Ok(Some(entry.name.is_some()));
+    /// Finds out whether names are blinded where the settings do not say it, and with what.
+    async fn stored_names(&self) -> Result<Names, StoreError> {
+        let mut indexes = None;
+        let mut pages = DocumentPages::new(&*self.store.entries, prefix(&self.name, &[]));
+        while let Some(page) = pages.next().await? {
+            for Document { key, value, .. } in page {
+                let Some(place) = Place::parse(key.as_bytes()) else { continue };
+                let stored = place.name.as_bytes();
+                let Ok((entry, _)) = self.store.open_entry(&self.name, stored, value).await else { continue };
+                let Some(name) = entry.name else { return Ok(Names::Shown) };
+                // The newest version may be younger than the names.
+                if indexes.is_none() {
+                    indexes = Some(self.indexes().await?);
+                }
+                let of_entry = |index: &Index| index.blind(name.as_bytes()).is_ok_and(|blinded| blinded == stored);
+                let known: &mut Vec<Index> = indexes.get_or_insert_default();
+                if let Some(at) = known.iter().position(of_entry) {
+                    return Ok(Names::Blinded(Some(known.swap_remove(at))));
+                }
             }
         }
-        Ok(None)
+        // No entry tells. Whoever writes to the storage can see to that; that there never was an index key, only the trust database says.
+        let may_be_blinded = indexes.is_some() || self.has_index().await?;
+        Ok(if may_be_blinded { Names::Blinded(None) } else { Names::Unknown })
+    }
+
+    /// Returns all versions of the key that blinds names, but those that are gone.
+    async fn indexes(&self) -> Result<Vec<Index>, StoreError> {
+        let key = self.index_key()?;
+        let invalid = |reason| StoreError::InvalidNamespace { name: self.name.to_string(), reason };
+        let name: KeyName = key.to_string().parse().map_err(invalid)?;
+        let (mut indexes, mut after) = (Vec::new(), None);
+        loop {
+            let page = match self.store.keyring.versions(&name, after, 0).await {
+                Err(KeyringError::NoKey(_)) => return Ok(indexes),
+                page => page.map_err(|source| self.keyring_error(source))?,
+            };
+            for version in page.versions {
+                let id = version.map_err(|source| self.keyring_error(source))?.id;
+                match self.store.keyring.system_version(&key, id).await {
+                    Err(KeyringError::VersionDestroyed { .. } | KeyringError::Open(_)) => {}
+                    version => indexes.push(Index::new(version.map_err(|source| self.keyring_error(source))?)),
+                }
+            }
+            match page.next {
+                None => return Ok(indexes),
+                next => after = next,
+            }
+        }
     }
 
     /// Returns what is to be replaced where settings are not what was written.
     async fn lost_settings(&self) -> Result<Arc<Settled>, StoreError> {
         let document = self.store.entries.get(NAMESPACES, &settings_key(&self.name)?).await?;
-        let revision = document.map(|document| document.revision);
-        let settings = NamespaceSettings::default();
-        Ok(Arc::new(Settled { settings, version: 0, index: None, revision, key_version: None }))
+        Ok(Arc::new(Settled::none(document.map(|document| document.revision), None)))
     }
 
     pub(crate) async fn has_entries(&self) -> Result<bool, StoreError> {
@@ -188,26 +284,22 @@ impl Namespace {
 
     pub(crate) async fn read_settled(&self) -> Result<Arc<Settled>, StoreError> {
         let now = self.store.clock.now();
-        let document = self.store.entries.get(NAMESPACES, &settings_key(&self.name)?).await?;
+        // What others learn while this one reads may be newer, and is no sign of settings that went back.
         let last = self.state.settled.last();
+        let known = last.as_ref().map_or(0, |last| last.version);
+        let document = self.store.entries.get(NAMESPACES, &settings_key(&self.name)?).await?;
         let revision = document.as_ref().map(|document| document.revision);
         let settled = match (last, document) {
             (Some(last), _) if last.revision == revision => last,
-            (_, None) => Arc::new(Settled {
-                settings: NamespaceSettings::default(),
-                version: 0,
-                index: None,
-                revision: None,
-                key_version: None,
-            }),
+            (_, None) => Arc::new(Settled::none(None, None)),
             (_, Some(document)) => Arc::new(self.open_settings(document.value, document.revision).await?),
         };
-        let known = self.state.settled.last_version();
         if settled.version < known {
             let error = StoreError::SettingsRolledBack { namespace: self.name.clone(), known, found: settled.version };
             return Err(self.suspicious_settings(error));
         }
         self.state.settled.learn(&settled, now);
+        self.hold_by(&settled.settings);
         Ok(settled)
     }
 
@@ -271,6 +363,60 @@ impl Namespace {
         }
     }
 
+    /// Seals the settings anew, if need be; says whether it did.
+    pub(crate) async fn reseal_settings(&self) -> Result<bool, StoreError> {
+        for _ in 0..MAX_ROUNDS {
+            // Settings that went back are refused: under the newest key version they would live on.
+            let settled = self.read_settled().await?;
+            let Some(revision) = settled.revision else { return Ok(false) };
+            let version = self.store.newest_version(&self.name).await?;
+            let version = version.ok_or_else(|| StoreError::KeyMissing(self.name.clone()))?;
+            if settled.key_version == Some(version.id()) {
+                return Ok(false);
+            }
+            let index = settled.index.as_ref().map(Index::id);
+            let stored = StoredSettings { version: settled.version, settings: settled.settings.clone(), index };
+            let sealed = version.seal_key().seal(version.params(), &self.settings_context()?, &stored.encode())?;
+            let (key, expected) = (settings_key(&self.name)?, Expected::Revision(revision));
+            match self.store.entries.put(NAMESPACES, &key, &sealed, expected).await {
+                Err(error) if error.kind() == ErrorKind::Conflict => {}
+                written => return Ok(written.map(|_| true)?),
+            }
+        }
+        Err(StoreError::SettingsConflict(self.name.clone()))
+    }
+
+    /// Puts settings of a backup in the place of those that stand, sealed anew as the newest: processes that run have seen those, and follow
+    /// none that are older.
+    pub(crate) async fn restore_settings(&self, sealed: Vec<u8>, standing: Document) -> Result<Restored, StoreError> {
+        let readable = |opened| match opened {
+            Ok(settled) => Ok(Some(settled)),
+            Err(error @ (StoreError::Backend(_) | StoreError::Keyring { .. })) if !error.is_beyond_opening() => {
+                Err(error)
+            }
+            Err(_) => Ok(None),
+        };
+        let Document { value, revision, .. } = standing;
+        let standing: Option<Settled> = readable(self.open_settings(value, revision).await)?;
+        let Some(restored) = readable(self.open_settings(sealed, revision).await)? else {
+            return Ok(if standing.is_some() { Restored::Done } else { Restored::Unreadable });
+        };
+        let index = |settled: &Settled| settled.index.as_ref().map(Index::id);
+        if standing
+            .as_ref()
+            .is_some_and(|standing| standing.settings == restored.settings && index(standing) == index(&restored))
+        {
+            return Ok(Restored::Done);
+        }
+        // Of those that do not open nobody knows the version; the time is later than any count.
+        let before = standing.map_or_else(|| self.store.clock.now().0, |standing| standing.version);
+        let settings = restored.settings.clone();
+        let newest = Settled { version: before.max(restored.version), ..restored };
+        let version = self.store.sealing_version(&self.name).await?;
+        let written = self.store_settings(&version, &newest, settings).await?;
+        Ok(if written.is_some() { Restored::Done } else { Restored::Changed })
+    }
+
     pub(crate) fn settings_context(&self) -> Result<Context, SealError> {
         Context::in_domain(DOMAIN, &self.store.keyring.project()).text("namespace", self.name.as_str()).build()
     }
@@ -281,7 +427,7 @@ impl Namespace {
         SystemKey::index(&self.name.as_str().parse().map_err(invalid)?).map_err(invalid)
     }
 
-    pub(crate) fn keyring_error(&self, source: bulla_keyring::KeyringError) -> StoreError {
+    pub(crate) fn keyring_error(&self, source: KeyringError) -> StoreError {
         StoreError::Keyring { namespace: self.name.clone(), source }
     }
 }

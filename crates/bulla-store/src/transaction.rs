@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slotted;
 use std::fmt;
+use std::sync::Arc;
 
 use bulla_backend::{
     BackendError, BlobId, Collection, DocumentKey, ErrorKind, Expected, MAX_COMMIT_BYTES, MAX_COMMIT_WRITES, Revision,
-    Usage, Write,
+    Write,
 };
 use zeroize::Zeroizing;
 
-use crate::blob::{BlobError, BlobOpener};
+use crate::blob::BlobOpener;
 use crate::entry::{BlobRef, Entry, MAX_INLINE_LEN};
 use crate::get::MAX_VALUE_LEN;
+use crate::limits::Demand;
 use crate::namespace::{MAX_ROUNDS, Present};
 use crate::put::Draft;
 use crate::store::ENTRIES;
@@ -61,11 +63,11 @@ impl Store {
                 "this backend changes one document at a time; transactions need one that changes several, as SQLite";
             return Err(BackendError::unsupported("begin a transaction", detail).into());
         }
-        Ok(Transaction { touched: BTreeMap::new() })
+        Ok(Transaction { store: self.clone(), touched: BTreeMap::new() })
     }
 }
 
-/// Reads and writes of several entries that happen together, or not at all.
+/// Reads and writes of several entries of one store that happen together, or not at all.
 ///
 /// It is optimistic: it remembers the entries that it reads, and [`Transaction::commit`] writes only if they are still the same, so that all
 /// committed transactions and single writes have an effect as if they had happened one after the other. Dropping it changes nothing.
@@ -74,6 +76,7 @@ impl Store {
 /// [`MAX_INLINE_LEN`] bytes that is written counts twice, and at most [`MAX_COMMIT_BYTES`] bytes.
 #[must_use = "nothing is written before `commit`"]
 pub struct Transaction {
+    store: Store,
     touched: BTreeMap<Place, Touched>,
 }
 
@@ -111,7 +114,8 @@ struct Writes {
     bytes: usize,
     /// Who is told of what, and which blob nobody needs afterwards.
     changes: Vec<(&'static str, usize, Option<BlobId>)>,
-    needed: BTreeMap<NamespaceName, (usize, Usage)>,
+    /// What they ask of each namespace, with one of its entries.
+    demands: BTreeMap<NamespaceName, (usize, Demand)>,
 }
 
 impl Transaction {
@@ -119,39 +123,27 @@ impl Transaction {
     ///
     /// # Errors
     /// As [`Namespace::get`]; [`StoreError::TransactionConflict`] if others changed the entry since this transaction read it;
-    /// [`StoreError::TransactionTooLarge`].
+    /// [`StoreError::TransactionTooLarge`]; [`StoreError::OtherStore`].
     pub async fn get(&mut self, namespace: &Namespace, name: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.touched.get(&namespace.place_of(name)?).and_then(|touched| touched.change.as_ref()) {
+        match self.touched.get(&self.place_of(namespace, name)?).and_then(|touched| touched.change.as_ref()) {
             Some(Change::Put { value, .. }) => return Ok(Some(value.to_vec())),
             Some(Change::Remove) => return Ok(None),
             None => {}
         }
-        let present = namespace.read_present(name).await?;
-        let revision = present.as_ref().map(|present| present.revision);
+        let (revision, value) = namespace.read_standing(name).await?;
         let touched = self.touch(namespace, name, 1)?;
         if touched.read.is_some_and(|read| read != revision) {
             return Err(StoreError::TransactionConflict(namespace.place(name)));
         }
         touched.read = Some(revision);
-        let now = namespace.store.clock.now();
-        let live = present.filter(|present| !present.entry.stat.is_expired(now));
-        if live.is_some() {
-            namespace.was_read(&*namespace.settled().await?, name);
-        }
-        match live {
-            None => Ok(None),
-            Some(Present { entry: Entry { blob: None, .. }, mut value, .. }) => Ok(Some(std::mem::take(&mut value))),
-            Some(Present { entry: Entry { blob: Some(blob), stat, .. }, .. }) => {
-                namespace.read_blob(name, &blob, stat.len).await.map(Some)
-            }
-        }
+        Ok(value)
     }
 
     /// Puts a value once the transaction is committed, in place of what is there by then.
     ///
     /// # Errors
-    /// [`StoreError::InvalidEntry`] if media type or tags are out of bounds; [`StoreError::TransactionTooLarge`]. What was asked for before
-    /// can still be committed.
+    /// [`StoreError::InvalidEntry`] if media type or tags are out of bounds; [`StoreError::TransactionTooLarge`];
+    /// [`StoreError::OtherStore`]. What was asked for before can still be committed.
     pub fn put(
         &mut self,
         namespace: &Namespace,
@@ -177,7 +169,7 @@ impl Transaction {
     /// Removes an entry once the transaction is committed, if there is one.
     ///
     /// # Errors
-    /// [`StoreError::TransactionTooLarge`]. What was asked for before can still be committed.
+    /// [`StoreError::TransactionTooLarge`]; [`StoreError::OtherStore`]. What was asked for before can still be committed.
     pub fn remove(&mut self, namespace: &Namespace, name: &[u8]) -> Result<(), StoreError> {
         self.touch(namespace, name, 1)?.change = Some(Change::Remove);
         Ok(())
@@ -205,7 +197,7 @@ impl Transaction {
         }
         let mut may_be_written = false;
         let committed = match planned {
-            Ok(()) => try_commit(&mut plans, &mut may_be_written).await,
+            Ok(()) => try_commit(&self.store, &mut plans, &mut may_be_written).await,
             Err(error) => Err(error),
         };
         if committed.is_err() && !may_be_written {
@@ -220,9 +212,17 @@ impl Transaction {
         committed
     }
 
+    /// Names an entry, if its name can be one, and a commit of this store writes it.
+    fn place_of(&self, namespace: &Namespace, name: &[u8]) -> Result<Place, StoreError> {
+        if !Arc::ptr_eq(&self.store.entries, &namespace.store.entries) {
+            return Err(StoreError::OtherStore(namespace.name.clone()));
+        }
+        Ok(Place { namespace: namespace.name.clone(), name: crate::EntryName::new(name)? })
+    }
+
     /// Takes note of an entry, if there is room for one that counts so much.
     fn touch(&mut self, namespace: &Namespace, name: &[u8], count: usize) -> Result<&mut Touched, StoreError> {
-        let place = namespace.place_of(name)?;
+        let place = self.place_of(namespace, name)?;
         let others = self.touched.iter().filter(|(other, _)| **other != place).map(|(_, touched)| touched.count());
         if others.sum::<usize>() + count > MAX_COMMIT_WRITES {
             return Err(StoreError::TransactionTooLarge);
@@ -258,12 +258,12 @@ async fn plan(place: Place, touched: Touched) -> Result<Planned, StoreError> {
     let plan = match change {
         None => Plan::Look,
         Some(Change::Remove) => Plan::Remove,
-        Some(Change::Put { draft, value }) => {
+        Some(Change::Put { mut draft, value }) => {
             let stat = draft.stat(namespace.store.clock.now(), value.len() as u64);
             if value.len() <= MAX_INLINE_LEN {
                 Plan::Put { draft, entry: Box::new(Entry { stat, name: None, blob: None }), value }
             } else {
-                let mut blob = namespace.begin_blob(place.name.as_bytes(), &draft).await?;
+                let mut blob = namespace.begin_blob(place.name.as_bytes(), &mut draft).await?;
                 blob.write(&value).await?;
                 let (id, finished) = (blob.id(), blob.finish().await);
                 if finished.is_err() {
@@ -277,9 +277,10 @@ async fn plan(place: Place, touched: Touched) -> Result<Planned, StoreError> {
     Ok(Planned { namespace, place, read, plan })
 }
 
-async fn try_commit(plans: &mut [Planned], may_be_written: &mut bool) -> Result<(), StoreError> {
-    let Some(first) = plans.first() else { return Ok(()) };
-    let store = first.namespace.store.clone();
+async fn try_commit(store: &Store, plans: &mut [Planned], may_be_written: &mut bool) -> Result<(), StoreError> {
+    if plans.is_empty() {
+        return Ok(());
+    }
     let mut rooms = 0;
     let mut round = 0;
     while round < MAX_ROUNDS {
@@ -288,7 +289,7 @@ async fn try_commit(plans: &mut [Planned], may_be_written: &mut bool) -> Result<
             // What was only read is checked by the commit; where that failed, here, to say which entry it was.
             planned.write(at, round > 0, &mut round_writes).await?;
         }
-        let Writes { writes, bytes, changes, needed } = round_writes;
+        let Writes { writes, bytes, changes, demands } = round_writes;
         if writes.len() > MAX_COMMIT_WRITES || bytes > MAX_COMMIT_BYTES {
             return Err(StoreError::TransactionTooLarge);
         }
@@ -308,7 +309,7 @@ async fn try_commit(plans: &mut [Planned], may_be_written: &mut bool) -> Result<
             }
             Err(error) if error.kind() == ErrorKind::Limit => {
                 *may_be_written = false;
-                make_room(plans, &needed, &mut rooms).await?;
+                make_room(plans, &demands, &mut rooms).await?;
             }
             Err(error) => return Err(error.into()),
             Ok(_) => {
@@ -316,13 +317,10 @@ async fn try_commit(plans: &mut [Planned], may_be_written: &mut bool) -> Result<
                     let Planned { namespace, place, .. } = &plans[*at];
                     namespace.wrote(action, place.name.as_bytes(), *replaced).await;
                 }
-                for (name, (at, needed)) in needed {
+                for (at, demand) in demands.into_values() {
                     let namespace = &plans[at].namespace;
-                    let places = changes.iter().map(|(_, at, _)| &plans[*at].place);
-                    let names: Vec<_> =
-                        places.filter(|place| place.namespace == name).map(|place| place.name.as_bytes()).collect();
                     if let Ok(settled) = namespace.settled().await {
-                        namespace.keep_soft_limit(&settled, needed, &names).await;
+                        namespace.keep_soft_limit(&settled, demand.needed, &names_beside(plans, at)).await;
                     }
                 }
                 return Ok(());
@@ -332,30 +330,29 @@ async fn try_commit(plans: &mut [Planned], may_be_written: &mut bool) -> Result<
     Err(StoreError::Conflict(plans[0].place.clone()))
 }
 
-/// Makes room in each namespace that has a limit; the storage does not say which one it was.
+/// Makes room in each namespace that has a limit and too little of it; the storage does not say which one it was.
 async fn make_room(
     plans: &[Planned],
-    needed: &BTreeMap<NamespaceName, (usize, Usage)>,
+    demands: &BTreeMap<NamespaceName, (usize, Demand)>,
     rooms: &mut usize,
 ) -> Result<(), StoreError> {
-    let mut refused = None;
-    let mut has_room = false;
-    for (at, needed) in needed.values() {
+    let before = *rooms;
+    for (at, demand) in demands.values() {
         let namespace = &plans[*at].namespace;
         let settled = namespace.settled().await?;
-        if settled.settings.limit().is_none() {
-            continue;
-        }
-        match namespace.room(&settled, *needed, rooms).await {
-            // Room in one says nothing about the others.
-            Ok(()) => has_room = true,
-            Err(error) => refused = Some(error),
+        if demand.needed.documents > 0 && settled.settings.limit().is_some() {
+            // All of them together count as one time.
+            *rooms = before;
+            namespace.room(&settled, *demand, &names_beside(plans, *at), rooms).await?;
         }
     }
-    if has_room && refused.is_none() {
-        return Ok(());
-    }
-    Err(refused.unwrap_or_else(|| StoreError::Conflict(plans[0].place.clone())))
+    if *rooms > before { Ok(()) } else { Err(StoreError::Conflict(plans[0].place.clone())) }
+}
+
+/// Returns the names of all entries of the transaction that are in the namespace of one.
+fn names_beside(plans: &[Planned], at: usize) -> Vec<&[u8]> {
+    let places = plans.iter().map(|planned| &planned.place);
+    places.filter(|place| place.namespace == plans[at].place.namespace).map(|place| place.name.as_bytes()).collect()
 }
 
 impl Planned {
@@ -386,7 +383,10 @@ impl Planned {
                 match present {
                     None => round.writes.push(check(slot.key, None)),
                     Some(present) => {
-                        let blob = present.standing().blob;
+                        let standing = present.standing();
+                        let held = namespace.held(&slot, &standing);
+                        round.ask(namespace, at, Demand { held, ..Demand::default() });
+                        let blob = standing.blob;
                         let collection: Collection = namespace.collection(&settled, blob.is_some());
                         let expected = Expected::Revision(present.revision);
                         round.writes.push(Write::Delete { collection, key: slot.key, expected });
@@ -402,15 +402,20 @@ impl Planned {
                 draft.meet(namespace, name, &settled, present.as_ref(), entry)?;
                 let standing = present.as_ref().map(Present::standing);
                 let ready = namespace.ready(&version, &settled, slot, standing, entry, value)?;
-                let (_, needed) = round.needed.entry(namespace.name.clone()).or_insert((at, Usage::default()));
-                needed.documents += ready.needed.documents;
-                needed.bytes = needed.bytes.saturating_add(ready.needed.bytes);
+                round.ask(namespace, at, ready.demand);
                 round.bytes += ready.document_len();
                 round.changes.push(("put", at, ready.replaced));
                 round.writes.extend(ready.writes());
             }
         }
         Ok(())
+    }
+}
+
+impl Writes {
+    /// Notes what an entry asks of its namespace.
+    fn ask(&mut self, namespace: &Namespace, at: usize, demand: Demand) {
+        self.demands.entry(namespace.name.clone()).or_insert((at, Demand::default())).1.add(demand);
     }
 }
 
@@ -423,26 +428,48 @@ fn unchanged(place: &Place, read: Option<Option<Revision>>, found: Option<Revisi
 }
 
 impl Namespace {
-    /// Names an entry, if its name can be one.
-    fn place_of(&self, name: &[u8]) -> Result<Place, StoreError> {
-        Ok(Place { namespace: self.name.clone(), name: crate::EntryName::new(name)? })
-    }
-
-    /// Reads an entry for whoever asked for its value, expired or not.
-    async fn read_present(&self, name: &[u8]) -> Result<Option<Present>, StoreError> {
+    /// Reads an entry and its value for a transaction, as [`Namespace::get`] does; what expired, or is refused where that is a miss, has no value.
+    /// Returns the revision of its document as well, if there is one.
+    async fn read_standing(&self, name: &[u8]) -> Result<(Option<Revision>, Option<Vec<u8>>), StoreError> {
+        let (mut missing, mut refused) = (None, None);
         for _ in 0..MAX_ROUNDS {
             let settled = self.settled().await?;
             let slot = self.slot(&settled, name)?;
-            match self.present(&slot).await {
-                Err(error) => match self.tampered(name, error).await {
-                    Err(StoreError::NotFound(_)) => return Ok(None),
-                    look_again => look_again?,
-                },
+            let now = self.store.clock.now();
+            let error = match self.present(&slot).await {
+                Err(error) => error,
                 Ok(None) => match self.absence(&settled, &slot).await {
-                    StoreError::NotFound(_) => return Ok(None),
-                    error => self.tampered(name, error).await?,
+                    StoreError::NotFound(_) => return Ok((None, None)),
+                    error => error,
                 },
-                present => return present,
+                Ok(Some(Present { revision, entry, .. })) if entry.stat.is_expired(now) => {
+                    return Ok((Some(revision), None));
+                }
+                Ok(Some(Present { revision, entry: Entry { stat, blob, .. }, mut value, .. })) => {
+                    self.was_read(&settled, name);
+                    let Some(blob) = blob else { return Ok((Some(revision), Some(std::mem::take(&mut value)))) };
+                    match self.read_blob(name, &blob, stat.len).await {
+                        Ok(value) => return Ok((Some(revision), Some(value))),
+                        // The entry may have been replaced between the two reads, and its blob deleted: it names another then.
+                        Err(StoreError::MissingBlob { .. }) if missing != Some(blob.id) => {
+                            missing = Some(blob.id);
+                            continue;
+                        }
+                        Err(error) => error,
+                    }
+                }
+            };
+            match self.tampered(name, error).await {
+                Ok(()) => {}
+                Err(StoreError::NotFound(_)) => {
+                    let standing = self.store.entries.get(ENTRIES, &slot.key).await?.map(|document| document.revision);
+                    // What stands there was refused if it stood there before as well: no other has the same revision.
+                    if standing.is_none() || standing == refused {
+                        return Ok((standing, None));
+                    }
+                    refused = standing;
+                }
+                Err(error) => return Err(error),
             }
         }
         Err(StoreError::Conflict(self.place(name)))
@@ -459,10 +486,6 @@ impl Namespace {
             let project = store.keyring.project();
             BlobOpener::open(&*store.blobs, &project, &self.name, blob, len).await?.open_all(whole).await
         };
-        match read.await {
-            // Most likely the entry was replaced since it was read, and its blob deleted. If not, `get` says so.
-            Err(BlobError::Missing) => Err(StoreError::TransactionConflict(place)),
-            read => read.map_err(|error| error.at(place, blob.id)),
-        }
+        read.await.map_err(|error| error.at(place, blob.id))
     }
 }

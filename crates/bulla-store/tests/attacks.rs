@@ -161,7 +161,9 @@ fn no_part_of_a_blob_can_be_altered() {
         let (counts, findings) = ground.check();
         assert_eq!((counts.ok, counts.damaged, findings.len()), (0, 1, 1), "byte {spot}");
         assert_code(read(&namespace, b"n"), "damaged");
-        assert_code(read(&namespace, b"n"), "quarantined");
+        // A newer format or suite may be a newer program's, and stays.
+        let after = if matches!(spot, 3 | 4) { "damaged" } else { "quarantined" };
+        assert_code(read(&namespace, b"n"), after);
         fresh();
         let reader = block_on(namespace.reader(b"n", &GetOptions::default()));
         if spot < HEADER_LEN || spot >= third {

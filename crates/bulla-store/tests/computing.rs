@@ -342,6 +342,33 @@ fn an_entry_is_computed_anew_before_it_expires_while_others_read_on() {
 }
 
 #[test]
+fn where_computing_anew_fails_the_value_is_served_as_long_as_it_lives() {
+    let ground = Ground::new();
+    let namespace = ground.namespace("a");
+    let options = options(Duration::from_secs(100));
+    let put = PutOptions { compute_time: Some(Duration::from_secs(20)), ..options.put.clone() };
+    block_on(namespace.put(b"n", b"old", &put)).unwrap();
+    ground.clock.forward(Duration::from_secs(99));
+    // A second before the end, of a value that took twenty, 95 of 100 readers are early.
+    let tried = AtomicU64::new(0);
+    let fail = || {
+        tried.fetch_add(1, Ordering::SeqCst);
+        std::future::ready(Err::<Vec<u8>, _>("out of order"))
+    };
+    for _ in 0..50 {
+        let got = block_on(namespace.get_or_compute(b"n", &options, &Yield, fail)).unwrap();
+        assert_eq!((got.bytes.as_slice(), got.by), (&b"old"[..], ComputedBy::Earlier));
+    }
+    assert!(tried.into_inner() > 0);
+    let late = || {
+        ground.clock.forward(Duration::from_secs(1));
+        std::future::ready(Err::<Vec<u8>, _>("out of order"))
+    };
+    let mut got = (0..50).map(|_| block_on(namespace.get_or_compute(b"n", &options, &Yield, late)));
+    assert!(got.any(|got| got.is_err_and(|error| error.code() == "computation_failed")));
+}
+
+#[test]
 fn leases_that_no_holder_wrote_keep_nobody_out() {
     for hostile in [b"garbage".to_vec(), vec![0; 4_096]] {
         let ground = Ground::new();

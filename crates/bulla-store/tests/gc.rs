@@ -489,9 +489,10 @@ impl Documents for Paused<Arc<dyn Documents>> {
         collection: Collection,
         group: Option<&[u8]>,
         moment: Timestamp,
+        after: Option<(Timestamp, &[u8])>,
         limit: usize,
     ) -> Result<Vec<Filed>> {
-        self.inner.due(collection, group, moment, limit).await
+        self.inner.due(collection, group, moment, after, limit).await
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bulla_backend::{Documents, Durability, JsonDocuments, MemoryBlobs, Usage};
 use bulla_store::{
-    BadSettings, Budget, Eviction, GetOptions, Kept, Lifetime, Namespace, NamespaceSettings, NewEntry, PutOptions,
-    StoreError,
+    BadSettings, Budget, Eviction, ExpectedVersion, GetOptions, Kept, Lifetime, Namespace, NamespaceSettings, NewEntry,
+    PutOptions, Store, StoreError,
 };
 use pollster::block_on;
 
@@ -270,7 +270,7 @@ fn a_full_namespace_without_a_policy_refuses_and_keeps_all() {
             // In place of another it is no more than before.
             write(&namespace, &[0], &pattern(1_500, 9));
             // Room is made by removing, and by time.
-            block_on(namespace.remove(&[1], bulla_store::ExpectedVersion::Any)).unwrap();
+            block_on(namespace.remove(&[1], ExpectedVersion::Any)).unwrap();
             // That it is due takes room as well.
             put(&namespace, &[1], &pattern(1_400, 1), BRIEF).unwrap();
             assert_code(put(&namespace, b"more", &pattern(1_500, 1), Lifetime::Inherited), "limit_reached");
@@ -505,4 +505,69 @@ fn keys_of_other_namespaces_are_not_counted_in() {
     write(&ground.namespace("a"), b"x", b"v");
     assert_eq!(["a", "a/b", "ab"].map(|name| usage(&ground.namespace(name)).documents), [3; 3]);
     assert!(block_on(ground.documents.get(ENTRIES, &document_key("a/b", &[0]))).unwrap().is_some());
+}
+
+#[test]
+fn what_is_written_anew_in_a_full_namespace_stays_and_takes_room_once() {
+    let renewals: [fn(&Store, &Namespace, &[u8]); 4] = [
+        |_, namespace, _| {
+            let expected = ExpectedVersion::Any;
+            block_on(namespace.set_lifetime(b"big", Lifetime::For(Duration::from_hours(9)), expected)).unwrap();
+        },
+        |_, namespace, larger| assert_eq!(write(namespace, b"big", larger), 2),
+        |_, namespace, larger| {
+            let many = [NewEntry::new(b"big", larger), NewEntry::new(b"more", b"v")];
+            assert!(block_on(namespace.put_many(&many)).iter().all(Result::is_ok));
+        },
+        |store, namespace, larger| {
+            let mut transaction = store.transaction().unwrap();
+            transaction.put(namespace, b"big", larger, &PutOptions::default()).unwrap();
+            block_on(transaction.commit()).unwrap();
+        },
+    ];
+    for (renew, len) in renewals.into_iter().flat_map(|renew| [(renew, 20_000), (renew, 200_000)]) {
+        for ground in [Ground::new(), Ground::in_folder()] {
+            let namespace = ground.namespace("cache");
+            let eviction = Some(Eviction::LeastRecentlyStored);
+            set(&namespace, &limited(None, Some(1 << 20), eviction));
+            write(&namespace, b"big", &pattern(len, 1));
+            for number in 0..10_u8 {
+                ground.clock.forward(Duration::from_secs(2));
+                write(&namespace, &[number], &pattern(len / 20, number));
+            }
+            set(&namespace, &limited(None, Some(usage(&namespace).bytes), eviction));
+            ground.clock.forward(Duration::from_secs(2));
+            renew(&ground.store, &namespace, &pattern(len + len / 20, 2));
+            // The oldest of all was to go first; it stays, and little goes for what it has grown by.
+            assert_eq!(block_on(namespace.stat(b"big", &GetOptions::default())).unwrap().version, 2);
+            let left = (0..10_u8).filter(|number| value(&namespace, &[*number]).is_some()).count();
+            assert!((4..10).contains(&left), "{len}: {left}");
+        }
+    }
+}
+
+#[test]
+fn a_transaction_over_a_full_namespace_takes_what_it_removes_for_room() {
+    for ground in [Ground::new(), Ground::in_folder()] {
+        let [plain, cache] = ["plain", "cache"].map(|name| ground.namespace(name));
+        set(&plain, &limited(Some(2), None, None));
+        set(&cache, &limited(Some(2), None, Some(Eviction::LeastRecentlyStored)));
+        for name in [b"a", b"b"] {
+            write(&plain, name, b"v");
+            write(&cache, name, b"v");
+            ground.clock.forward(Duration::from_secs(2));
+        }
+        let put = |names: &[&[u8]]| {
+            let mut transaction = ground.store.transaction().unwrap();
+            names.iter().for_each(|name| transaction.put(&plain, name, b"w", &PutOptions::default()).unwrap());
+            transaction.put(&cache, b"c", b"w", &PutOptions::default()).unwrap();
+            transaction
+        };
+        assert_code(block_on(put(&[b"a", b"c"]).commit()), "limit_reached");
+        assert_eq!(all(&plain), ["a", "b"]);
+        let mut transaction = put(&[b"b", b"c"]);
+        transaction.remove(&plain, b"a").unwrap();
+        block_on(transaction.commit()).unwrap();
+        assert_eq!((all(&plain).join(""), all(&cache).contains(&"c".to_owned())), ("bc".to_owned(), true));
+    }
 }

@@ -80,7 +80,7 @@ fn misfile(ground: &Ground, namespace: &str, name: &[u8], due: Option<Timestamp>
 }
 
 fn filed(ground: &Ground, moment: Timestamp) -> Vec<Filed> {
-    block_on(ground.documents.due(ENTRIES, None, moment, 100)).unwrap()
+    block_on(ground.documents.due(ENTRIES, None, moment, None, 100)).unwrap()
 }
 
 #[test]

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bulla_backend::testing::{CallFaults, Failure, Fault, FaultyBlobs, FaultyDocuments, Loss, SimDisk};
 use bulla_backend::{Blobs, Documents, FileBlobs, JsonDocuments, MAX_COMMIT_WRITES};
 use bulla_store::{
-    ExpectedVersion, GetOptions, Lifetime, MAX_INLINE_LEN, Namespace, PutOptions, Store, StoreError, Transaction,
+    ExpectedVersion, GetOptions, Lifetime, MAX_INLINE_LEN, Namespace, NamespaceSettings, OnTamper, PutOptions, Store,
+    StoreError, Transaction,
 };
 use pollster::block_on;
 
@@ -312,4 +313,49 @@ fn an_expired_entry_reads_as_none_and_is_replaced() {
     transaction.put(&namespace, b"n", b"new", &absent).unwrap();
     block_on(transaction.commit()).unwrap();
     assert_eq!(block_on(namespace.stat(b"n", &GetOptions::default())).unwrap().version, 2);
+}
+
+#[test]
+fn a_namespace_of_another_store_is_refused_at_once() {
+    let (here, there) = (Ground::new(), Ground::new());
+    let (ours, theirs) = (here.namespace("a"), there.namespace("a"));
+    let mut transaction = here.store.transaction().unwrap();
+    put(&mut transaction, &ours, b"n", b"v");
+    assert_code(transaction.put(&theirs, b"n", b"w", &PutOptions::default()), "other_store");
+    assert_code(transaction.remove(&theirs, b"n"), "other_store");
+    assert_code(block_on(transaction.get(&theirs, b"n")), "other_store");
+    block_on(transaction.commit()).unwrap();
+    assert_eq!((value(&ours, b"n"), value(&theirs, b"n")), (Some(b"v".to_vec()), None));
+    // Another handle of the same storage is the same store.
+    let again = here.over(Arc::clone(&here.documents), Arc::clone(&here.blobs));
+    let mut transaction = again.transaction().unwrap();
+    transaction.remove(&ours, b"n").unwrap();
+    block_on(transaction.commit()).unwrap();
+    assert_eq!(value(&ours, b"n"), None);
+}
+
+#[test]
+fn what_is_read_as_a_miss_can_be_put_again() {
+    for flip in [false, true] {
+        let ground = Ground::new();
+        let namespace = ground.namespace("a");
+        let settings = NamespaceSettings { on_tamper: OnTamper::Miss, ..NamespaceSettings::default() };
+        block_on(namespace.set_settings(&settings)).unwrap();
+        write(&namespace, b"n", &pattern(LARGE, 1));
+        let id = ground.blob_ids()[0];
+        if flip {
+            let mut blob = ground.blob(&id);
+            blob[100_000] ^= 1;
+            ground.plant_blob(&id, &blob);
+        } else {
+            block_on(ground.blobs.delete(&id)).unwrap();
+        }
+        let mut transaction = ground.store.transaction().unwrap();
+        assert_eq!(block_on(transaction.get(&namespace, b"n")).unwrap(), None);
+        put(&mut transaction, &namespace, b"n", b"anew");
+        put(&mut transaction, &namespace, b"other", b"v");
+        block_on(transaction.commit()).unwrap();
+        assert_eq!(value(&namespace, b"n").unwrap(), b"anew");
+        assert_eq!(value(&namespace, b"other").unwrap(), b"v");
+    }
 }

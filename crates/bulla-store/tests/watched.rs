@@ -103,9 +103,10 @@ impl Documents for Watched {
         collection: Collection,
         group: Option<&[u8]>,
         moment: Timestamp,
+        after: Option<(Timestamp, &[u8])>,
         limit: usize,
     ) -> Result<Vec<Filed>> {
-        self.documents.due(collection, group, moment, limit).await
+        self.documents.due(collection, group, moment, after, limit).await
     }
 
     async fn lowest(&self, collection: Collection, group: &[u8], limit: usize) -> Result<Vec<Filed>> {

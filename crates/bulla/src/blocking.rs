@@ -196,6 +196,14 @@ impl Namespace {
         Ok(block_on(self.0.set_settings(settings))?)
     }
 
+    /// Sets how the namespace is kept, whatever is there; returns the version of the settings.
+    ///
+    /// # Errors
+    /// As [`bulla_store::Namespace::set_settings_anew`].
+    pub fn set_settings_anew(&self, settings: &NamespaceSettings) -> Result<u64> {
+        Ok(block_on(self.0.set_settings_anew(settings))?)
+    }
+
     /// Puts a value under a name, to live as long as the namespace says; returns the version of the entry.
     ///
     /// # Errors

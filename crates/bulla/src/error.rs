@@ -462,7 +462,10 @@ fn keyring_hint(error: &KeyringError) -> Option<String> {
 
 fn store_hint(error: &StoreError) -> Option<String> {
     match error {
-        StoreError::DamagedBlob { .. } | StoreError::MissingBlob { .. } => Some(
+        StoreError::MissingBlob { .. } => Some(
+            "the entry stays: look whether the folder of large values is there on this machine; if so, put it again, restore it from a backup, or `bulla quarantine add` moves it aside".to_owned(),
+        ),
+        StoreError::DamagedBlob { .. } => Some(
             "nothing of it was returned; it lies in quarantine (`bulla quarantine ls`); put it again, or restore it from a backup".to_owned(),
         ),
         StoreError::Quarantined(_) => Some(

@@ -22,6 +22,8 @@ pub(super) struct Statements {
     mark: String,
     due: String,
     due_in_all: String,
+    due_behind: String,
+    due_in_all_behind: String,
     lowest: String,
     usage: String,
     disk: String,
@@ -44,18 +46,27 @@ impl Statements {
             )
         };
         let filed = "key, revision, due, rank, extra, octet_length(group_name)";
-        Self {
-            due: format!(
+        let due = |behind: &str, order: &str| {
+            format!(
                 "SELECT {filed} FROM {schema}.document
-                 WHERE collection = $1 AND group_name = $4 AND due <= $2 ORDER BY due LIMIT $3"
-            ),
-            // Of each group the earliest, by its index.
-            due_in_all: format!(
+                 WHERE collection = $1 AND group_name = $4 AND due <= $2 {behind} ORDER BY {order} LIMIT $3"
+            )
+        };
+        // Of each group the earliest, by its index.
+        let due_in_all = |behind: &str, order: &str| {
+            format!(
                 "SELECT found.* FROM {schema}.total AS total CROSS JOIN LATERAL (
                      SELECT {filed} FROM {schema}.document
-                     WHERE collection = total.collection AND group_name = total.name AND due <= $2 ORDER BY due LIMIT $3
-                 ) AS found WHERE total.collection = $1 ORDER BY due LIMIT $3"
-            ),
+                     WHERE collection = total.collection AND group_name = total.name AND due <= $2 {behind}
+                     ORDER BY {order} LIMIT $3
+                 ) AS found WHERE total.collection = $1 ORDER BY {order} LIMIT $3"
+            )
+        };
+        Self {
+            due: due("", "due"),
+            due_in_all: due_in_all("", "due"),
+            due_behind: due("AND due >= $5 AND (due > $5 OR key > $6)", "due, key"),
+            due_in_all_behind: due_in_all("AND due >= $4 AND (due > $4 OR key > $5)", "due, key"),
             lowest: format!(
                 "SELECT {filed} FROM {schema}.document
                  WHERE collection = $1 AND group_name = $4 AND rank <= $2 ORDER BY rank LIMIT $3"
@@ -126,11 +137,20 @@ pub(super) async fn due(
     collection: Collection,
     group: Option<&[u8]>,
     moment: Timestamp,
+    after: Option<(Timestamp, Vec<u8>)>,
     limit: i64,
 ) -> Attempt<Vec<Filed>> {
-    let rows = match &group {
-        Some(group) => lease.query(&statements.due, &[&collection.name(), &whole(moment.0), &limit, group]).await?,
-        None => lease.query(&statements.due_in_all, &[&collection.name(), &whole(moment.0), &limit]).await?,
+    let (name, latest) = (collection.name(), whole(moment.0));
+    let after = after.map(|(moment, key)| (whole(moment.0), key));
+    let rows = match (&group, &after) {
+        (Some(group), None) => lease.query(&statements.due, &[&name, &latest, &limit, group]).await?,
+        (None, None) => lease.query(&statements.due_in_all, &[&name, &latest, &limit]).await?,
+        (Some(group), Some((at, key))) => {
+            lease.query(&statements.due_behind, &[&name, &latest, &limit, group, at, key]).await?
+        }
+        (None, Some((at, key))) => {
+            lease.query(&statements.due_in_all_behind, &[&name, &latest, &limit, at, key]).await?
+        }
     };
     rows.iter().map(filed).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::{
     check::check,
@@ -23,6 +23,10 @@ const MAX_VALUE_LEN: i64 = MAX_DOCUMENT_LEN as i64;
 /// Finds the earliest of a group that are due.
 const DUE: &str = "SELECT key, revision, due, rank, extra FROM document
                    WHERE group_id = ?1 AND due <= ?2 ORDER BY due LIMIT ?3";
+/// Finds the earliest of a group that are due, behind a moment and a key. Those of one moment are sorted.
+const DUE_BEHIND: &str = "SELECT key, revision, due, rank, extra FROM document
+                          WHERE group_id = ?1 AND due <= ?2 AND due >= ?4 AND (due > ?4 OR key > ?5)
+                          ORDER BY due, key LIMIT ?3";
 /// Finds the lowest of a group that are ranked no higher.
 const LOWEST: &str = "SELECT key, revision, due, rank, extra FROM document
                       WHERE group_id = ?1 AND rank <= ?2 ORDER BY rank LIMIT ?3";
@@ -136,6 +140,7 @@ impl Readers {
         collection: Collection,
         group: Option<&[u8]>,
         moment: Timestamp,
+        after: Option<(Timestamp, &[u8])>,
         limit: usize,
     ) -> Attempt<Vec<Filed>> {
         self.with(shared, |connection| {
@@ -154,19 +159,27 @@ impl Readers {
                 }
             };
             let limit = limit.min(MAX_PAGE_DOCUMENTS);
-            let mut latest = i64::try_from(moment.0).unwrap_or(i64::MAX);
+            let most = i64::try_from(limit).unwrap_or(i64::MAX);
+            let in_order = |one: &Filed, other: &Filed| (one.filing.due, &one.key).cmp(&(other.filing.due, &other.key));
+            let mut latest = whole(moment);
             let mut due = Vec::new();
             for (id, group_len) in groups {
-                filed(connection, DUE, (id, group_len), latest, limit, &mut due)?;
+                match after {
+                    None => filed(connection, DUE, group_len, params![id, latest, most], &mut due)?,
+                    Some((at, key)) => {
+                        let behind = params![id, latest, most, whole(at), key];
+                        filed(connection, DUE_BEHIND, group_len, behind, &mut due)?;
+                    }
+                }
                 if due.len() > limit {
-                    due.sort_by_key(|filed: &Filed| filed.filing.due);
+                    due.sort_by(in_order);
                     due.truncate(limit);
                     // What is due later than all of these is not asked for any more.
                     let last = due.last().and_then(|filed| filed.filing.due);
-                    latest = last.map_or(latest, |due| i64::try_from(due.0).unwrap_or(i64::MAX));
+                    latest = last.map_or(latest, whole);
                 }
             }
-            due.sort_by_key(|filed| filed.filing.due);
+            due.sort_by(in_order);
             Ok(due)
         })
     }
@@ -184,8 +197,8 @@ impl Readers {
             if let Some(collection) = known(connection, shared, collection)?
                 && let Some(id) = known_group(connection, shared, collection, group)?
             {
-                let limit = limit.min(MAX_PAGE_DOCUMENTS);
-                filed(connection, LOWEST, (id, group.len()), i64::MAX, limit, &mut lowest)?;
+                let most = i64::try_from(limit.min(MAX_PAGE_DOCUMENTS)).unwrap_or(i64::MAX);
+                filed(connection, LOWEST, group.len(), params![id, i64::MAX, most], &mut lowest)?;
             }
             Ok(lowest)
         })
@@ -253,18 +266,20 @@ fn known_group(connection: &Connection, shared: &Shared, collection: i64, name: 
     Ok(found)
 }
 
-/// Adds filed documents of a group, which is given by its number and the length of its name, up to `most` in one of two orders.
+fn whole(moment: Timestamp) -> i64 {
+    i64::try_from(moment.0).unwrap_or(i64::MAX)
+}
+
+/// Adds filed documents of a group with a name of that length.
 fn filed(
     connection: &Connection,
     statement: &str,
-    (group, group_len): (i64, usize),
-    most: i64,
-    limit: usize,
+    group_len: usize,
+    params: impl Params,
     found: &mut Vec<Filed>,
 ) -> Attempt<()> {
     let mut select = connection.prepare_cached(statement)?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut rows = select.query([group, most, limit])?;
+    let mut rows = select.query(params)?;
     while let Some(row) = rows.next()? {
         // What is negative was written by nobody; it goes first.
         let number = |column| {
@@ -307,6 +322,8 @@ fn document(key: DocumentKey, revision: i64, value: Option<Vec<u8>>) -> Attempt<
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::params_from_iter;
+
     use super::*;
     use crate::sqlite::schema::{APPLICATION_ID, STEPS, migrate};
 
@@ -315,14 +332,22 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
         migrate(&mut connection, &STEPS).unwrap();
-        for (statement, index) in [
-            (DUE, "SEARCH document USING INDEX document_due (group_id=? AND due<?)"),
-            (LOWEST, "SEARCH document USING INDEX document_rank (group_id=? AND rank<?)"),
+        // Nothing is sorted but, behind a place, those of one moment, and nothing read beside.
+        for (statement, steps) in [
+            (DUE, &["SEARCH document USING INDEX document_due (group_id=? AND due<?)"][..]),
+            (LOWEST, &["SEARCH document USING INDEX document_rank (group_id=? AND rank<?)"]),
+            (
+                DUE_BEHIND,
+                &[
+                    "SEARCH document USING INDEX document_due (group_id=? AND due>? AND due<?)",
+                    "USE TEMP B-TREE FOR LAST TERM OF ORDER BY",
+                ],
+            ),
         ] {
             let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
-            let plan = explain.query_map([1, 2, 3], |row| row.get::<_, String>(3)).unwrap();
-            // Nothing is sorted, and nothing read beside.
-            assert_eq!(plan.collect::<rusqlite::Result<Vec<_>>>().unwrap(), [index]);
+            let count = explain.parameter_count();
+            let plan = explain.query_map(params_from_iter(vec![0; count]), |row| row.get::<_, String>(3)).unwrap();
+            assert_eq!(plan.collect::<rusqlite::Result<Vec<_>>>().unwrap(), steps);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Groups of filed documents in memory: how much there is of each, and what is due or lowest.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use super::Stored;
 use crate::{Collection, DocumentKey, Filing, MAX_PAGE_DOCUMENTS, Result, Timestamp, Usage, Write};
@@ -107,15 +108,24 @@ impl Groups {
         of: Collection,
         group: Option<&[u8]>,
         moment: Timestamp,
+        after: Option<(Timestamp, &[u8])>,
         limit: usize,
     ) -> Vec<DocumentKey> {
         let limit = limit.min(MAX_PAGE_DOCUMENTS);
         let is_asked_for = |name: &[u8]| group.is_none_or(|group| group == name);
         let groups =
             self.by_name.iter().filter(|((collection, name), _)| *collection == of.name() && is_asked_for(name));
-        let mut due: Vec<_> =
-            groups.flat_map(|(_, group)| group.due.iter().take_while(|(due, _)| *due <= moment).take(limit)).collect();
-        due.sort_by_key(|(due, _)| *due);
+        // No bytes are no key: that place lies before all keys of its moment.
+        let begin = after.and_then(|(at, key)| Some((at, DocumentKey::new(key).ok()?)));
+        let begin = begin.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut due: Vec<_> = groups
+            .flat_map(|(_, group)| {
+                let behind = group.due.range((begin.clone(), Bound::Unbounded));
+                let behind = behind.skip_while(|(due, _)| after.is_some_and(|(at, _)| *due < at));
+                behind.take_while(|(due, _)| *due <= moment).take(limit)
+            })
+            .collect();
+        due.sort();
         due.into_iter().take(limit).map(|(_, key)| key.clone()).collect()
     }
 

@@ -143,9 +143,10 @@ impl Documents for FaultyDocuments {
         collection: Collection,
         group: Option<&[u8]>,
         moment: Timestamp,
+        after: Option<(Timestamp, &[u8])>,
         limit: usize,
     ) -> Result<Vec<Filed>> {
-        self.faults.call("find what is due", self.documents.due(collection, group, moment, limit)).await
+        self.faults.call("find what is due", self.documents.due(collection, group, moment, after, limit)).await
     }
 
     async fn lowest(&self, collection: Collection, group: &[u8], limit: usize) -> Result<Vec<Filed>> {

@@ -6,6 +6,7 @@ use bulla::{ExpectedVersion, Lifetime};
 use serde_json::{Map, json};
 
 use super::{Desk, NamespaceArg};
+use crate::duration;
 use crate::failure::Result;
 use crate::names;
 
@@ -18,9 +19,9 @@ pub(crate) struct Args {
     name: OsString,
     #[command(flatten)]
     namespace: NamespaceArg,
-    /// How many seconds the entry is to live; without, as long as the namespace says
-    #[arg(long, value_name = "SECONDS")]
-    ttl: Option<u64>,
+    /// How long the entry is to live: seconds, or `12h`, `30d`; without, as long as the namespace says
+    #[arg(long, value_name = "TIME", value_parser = duration::parse_or_seconds)]
+    ttl: Option<Duration>,
     /// Let it live until it is replaced or removed
     #[arg(long, conflicts_with = "ttl")]
     never: bool,
@@ -33,7 +34,7 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
     let namespace = desk.namespace(&args.namespace).await?;
     let name = args.name.as_bytes();
     let lifetime = match args.ttl {
-        Some(seconds) => Lifetime::For(Duration::from_secs(seconds)),
+        Some(duration) => Lifetime::For(duration),
         None if args.never => Lifetime::Unlimited,
         None => Lifetime::Inherited,
     };

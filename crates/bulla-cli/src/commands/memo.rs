@@ -14,6 +14,7 @@ use serde_json::{Map, json};
 use zeroize::Zeroizing;
 
 use super::{Desk, NamespaceArg};
+use crate::duration;
 use crate::failure::Result;
 use crate::names;
 
@@ -27,15 +28,15 @@ pub(crate) struct Args {
     name: OsString,
     #[command(flatten)]
     namespace: NamespaceArg,
-    /// How many seconds the value is to live; without, as long as the namespace says
-    #[arg(long, value_name = "SECONDS")]
-    ttl: Option<u64>,
-    /// How many seconds behind its end a value may be written while another runs the command anew
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
-    grace: u64,
-    /// How many seconds to wait for another who runs the command, at most
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
-    patience: u64,
+    /// How long the value is to live: seconds, or `12h`, `30d`; without, as long as the namespace says
+    #[arg(long, value_name = "TIME", value_parser = duration::parse_or_seconds)]
+    ttl: Option<Duration>,
+    /// How long behind its end a value may be written while another runs the command anew
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration::parse_or_seconds)]
+    grace: Duration,
+    /// How long to wait for another who runs the command, at most
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration::parse_or_seconds)]
+    patience: Duration,
     /// A tag. May be given several times
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
@@ -48,16 +49,11 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
     let namespace = desk.namespace(&args.namespace).await?;
     let name = args.name.as_bytes();
     let put = PutOptions {
-        lifetime: args.ttl.map_or(Lifetime::Inherited, |seconds| Lifetime::For(Duration::from_secs(seconds))),
+        lifetime: args.ttl.map_or(Lifetime::Inherited, Lifetime::For),
         tags: args.tags.clone(),
         ..PutOptions::default()
     };
-    let options = ComputeOptions {
-        put,
-        grace: Duration::from_secs(args.grace),
-        patience: Duration::from_secs(args.patience),
-        ..ComputeOptions::default()
-    };
+    let options = ComputeOptions { put, grace: args.grace, patience: args.patience, ..ComputeOptions::default() };
     let computed = wait_for(namespace.get_or_compute(name, &options, &ThreadWaiter, || output_of(&args.command)));
     let computed = computed.map_err(bulla::Error::from)?;
     let bytes = Zeroizing::new(computed.bytes);

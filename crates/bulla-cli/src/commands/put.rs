@@ -9,6 +9,7 @@ use serde_json::{Map, json};
 use zeroize::Zeroizing;
 
 use super::{Desk, NamespaceArg};
+use crate::duration;
 use crate::failure::Result;
 use crate::input::Input;
 use crate::names;
@@ -28,9 +29,9 @@ pub(crate) struct Args {
     file: Option<PathBuf>,
     #[command(flatten)]
     namespace: NamespaceArg,
-    /// How many seconds the entry is to live
-    #[arg(long, value_name = "SECONDS")]
-    ttl: Option<u64>,
+    /// How long the entry is to live: seconds, or `12h`, `30d`
+    #[arg(long, value_name = "TIME", value_parser = duration::parse_or_seconds)]
+    ttl: Option<Duration>,
     /// What the value is, `text/plain` say
     #[arg(long, value_name = "TYPE")]
     media_type: Option<String>,
@@ -48,7 +49,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
     let namespace = desk.namespace(&args.namespace).await?;
     let options = PutOptions {
-        lifetime: args.ttl.map_or(Lifetime::Inherited, |seconds| Lifetime::For(Duration::from_secs(seconds))),
+        lifetime: args.ttl.map_or(Lifetime::Inherited, Lifetime::For),
         media_type: args.media_type.clone(),
         tags: args.tags.clone(),
         expected: match args.expect_version {

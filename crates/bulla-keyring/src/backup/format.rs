@@ -24,6 +24,9 @@ pub(super) const STORE_COLLECTIONS: [Collection; 3] = [
     Collection::new("entries", Durability::Durable),
     Collection::new("quarantine", Durability::Durable),
 ];
+/// Where settings and entries stand among them.
+const NAMESPACES: usize = 0;
+const ENTRIES: usize = 1;
 
 const MAGIC: [u8; 3] = *b"BLB";
 /// A backup of the trust database alone.
@@ -239,6 +242,8 @@ impl BackupItem {
 #[derive(Debug, Default)]
 pub(super) struct Order {
     last: Option<(usize, DocumentKey)>,
+    /// The last settings that stand apart from the others.
+    late: Option<DocumentKey>,
     /// A blob that was begun, and how much of it there was.
     blob: Option<(BlobId, u64)>,
 }
@@ -257,7 +262,17 @@ impl Order {
                             + COLLECTIONS.iter().position(|known| known == collection).unwrap_or_default()
                     }
                 };
-                if self.last.as_ref().is_some_and(|(before, last)| (*before, last) >= (place, key)) {
+                let is_behind = self.last.as_ref().is_some_and(|(before, last)| (*before, last) >= (place, key));
+                if place == NAMESPACES && (is_behind || self.late.is_some()) {
+                    // Those of namespaces that were begun since: before their entries, in an order of their own.
+                    let is_in_place = self.last.as_ref().is_none_or(|(before, _)| *before <= ENTRIES);
+                    if !is_in_place || self.late.as_ref().is_some_and(|last| last >= key) {
+                        return Err(BackupError::Damaged("its documents are not in order"));
+                    }
+                    (self.late, self.blob) = (Some(key.clone()), None);
+                    return Ok(());
+                }
+                if is_behind {
                     return Err(BackupError::Damaged("its documents are not in order"));
                 }
                 (self.last, self.blob) = (Some((place, key.clone())), None);

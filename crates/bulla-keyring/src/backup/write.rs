@@ -124,7 +124,8 @@ impl<W: Write> BackupWriter<W> {
         Ok(Self { header, body, chain, order, documents: 0, store })
     }
 
-    /// Adds a document of a store. They come in the order of the collections `namespaces`, `entries` and `quarantine`, and of their keys.
+    /// Adds a document of a store. They come in the order of the collections `namespaces`, `entries` and `quarantine`, and of their keys;
+    /// those of `namespaces` that were begun meanwhile may come before and among the entries, in the order of their keys.
     ///
     /// # Errors
     /// [`BackupError::Damaged`] if it is not in its place; [`BackupError::Io`].

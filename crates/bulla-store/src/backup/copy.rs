@@ -9,10 +9,10 @@ use bulla_keyring::BackupWriter;
 use super::StoreBackupError;
 use crate::namespace::MAX_ROUNDS;
 use crate::quarantine::QUARANTINE;
-use crate::settled::NAMESPACES;
+use crate::settled::{NAMESPACES, settings_key};
 use crate::store::{DocumentPages, ENTRIES};
 use crate::walk::{Finding, Observer, WalkEvent};
-use crate::{Place, Store, StoreError};
+use crate::{NamespaceName, Place, Store, StoreError};
 
 /// How many blobs are held against the entries in one walk, where that is needed: a bound on memory.
 const SLICE_LEN: usize = 1 << 20;
@@ -46,7 +46,8 @@ impl Store {
         backup: &mut BackupWriter<W>,
         observer: &mut Observer<'_, BackupCounts>,
     ) -> Result<BackupCounts, StoreBackupError> {
-        let mut copy = Copy { store: self, backup, counts: BackupCounts::default(), observer, has_unknown: false };
+        let (counts, settled) = (BackupCounts::default(), HashSet::new());
+        let mut copy = Copy { store: self, backup, counts, observer, settled, has_unknown: false };
         copy.settings().await?;
         copy.entries().await?;
         copy.quarantine().await?;
@@ -64,6 +65,8 @@ struct Copy<'a, 'o, W: Write> {
     backup: &'a mut BackupWriter<W>,
     counts: BackupCounts,
     observer: &'a mut Observer<'o, BackupCounts>,
+    /// Namespaces whose settings were looked for.
+    settled: HashSet<NamespaceName>,
     /// Whether something was copied that may refer to a blob, and does not open.
     has_unknown: bool,
 }
@@ -74,9 +77,23 @@ impl<W: Write> Copy<'_, '_, W> {
         let mut pages = DocumentPages::of(&*store.entries, NAMESPACES, Vec::new());
         while let Some(documents) = pages.next().await? {
             for Document { key, value, .. } in documents {
+                let name = std::str::from_utf8(key.as_bytes()).ok().and_then(|name| name.parse().ok());
+                self.settled.extend(name);
                 self.counts.bytes += value.len() as u64;
                 self.backup.document(NAMESPACES, key, value)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Copies the settings of a namespace that was begun since the others were copied: without them nobody reads its entries.
+    async fn late_settings(&mut self, namespace: &NamespaceName) -> Result<(), StoreBackupError> {
+        if self.settled.insert(namespace.clone())
+            && let Some(Document { key, value, .. }) =
+                self.store.entries.get(NAMESPACES, &settings_key(namespace)?).await?
+        {
+            self.counts.bytes += value.len() as u64;
+            self.backup.document(NAMESPACES, key, value)?;
         }
         Ok(())
     }
@@ -96,12 +113,15 @@ impl<W: Write> Copy<'_, '_, W> {
     /// Copies an entry, with its blob before it. One that is replaced meanwhile is copied as it is then.
     async fn entry(&mut self, mut document: Document) -> Result<(), StoreBackupError> {
         let place = Place::parse(document.key.as_bytes());
+        if let Some(place) = &place {
+            self.late_settings(&place.namespace).await?;
+        }
         for _ in 0..MAX_ROUNDS {
             let Some(place) = &place else { break };
             let opened = self.store.open_entry(&place.namespace, place.name.as_bytes(), document.value.clone()).await;
             let entry = match opened {
                 Ok((entry, _)) => entry,
-                Err(error) if error.is_integrity_failure() => {
+                Err(error) if error.is_integrity_failure() || error.is_beyond_opening() => {
                     self.has_unknown = true;
                     self.refused(place.clone(), error);
                     break;

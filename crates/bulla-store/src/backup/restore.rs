@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use bulla_backend::{
-    BlobId, Collection, DocumentKey, ErrorKind, Expected, Filing, MAX_COMMIT_BYTES, MAX_COMMIT_WRITES, Write,
+    BlobId, Collection, Document, DocumentKey, ErrorKind, Expected, Filing, MAX_COMMIT_BYTES, MAX_COMMIT_WRITES, Write,
 };
 use bulla_keyring::{BackupContents, BackupItem};
 
@@ -13,9 +13,10 @@ use crate::entry::Entry;
 use crate::gc::CONDEMNED;
 use crate::name::prefix;
 use crate::namespace::{MAX_ROUNDS, Slot};
+use crate::settled::{NAMESPACES, Restored};
 use crate::store::ENTRIES;
 use crate::walk::{Finding, Observer, WalkEvent};
-use crate::{BadEntry, Namespace, Place, Store, StoreError};
+use crate::{BadEntry, Namespace, NamespaceName, Place, Store, StoreError};
 
 /// How to restore a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,8 +63,8 @@ impl Store {
         observer: &mut Observer<'_, RestoreCounts>,
     ) -> Result<RestoreCounts, StoreBackupError> {
         let counts = RestoreCounts::default();
-        let mut work =
-            Work { store: self, options: *options, counts, observer, blob: None, other: None, batch: Batch::default() };
+        let (options, batch) = (*options, Batch::default());
+        let mut work = Work { store: self, options, counts, observer, blob: None, other: None, batch, followed: None };
         while let Some(item) = contents.next_item()? {
             work.item(item).await?;
         }
@@ -83,6 +84,8 @@ struct Work<'a, 'o> {
     /// A blob that is there otherwise, until its entry comes.
     other: Option<Replacement>,
     batch: Batch,
+    /// The namespace whose settings were read since they were restored: what was known of them before may be older.
+    followed: Option<NamespaceName>,
 }
 
 /// Documents that are to be written at once, where the backend can.
@@ -160,12 +163,18 @@ impl Work<'_, '_> {
             self.settle_other(None).await?;
             return Ok(Some(plain));
         };
-        if self.batch.documents.first().is_some_and(|first| first.collection != ENTRIES) {
+        if self.batch.documents.last().is_some_and(|last| last.collection != ENTRIES) {
             // What opens an entry, and files it, is there first.
             self.flush().await?;
         }
         let namespace = self.store.namespace_of(place.namespace.clone());
-        let opened = match namespace.settled().await {
+        let settled = if self.followed.as_ref() == Some(&place.namespace) {
+            namespace.settled().await
+        } else {
+            namespace.read_settled().await
+        };
+        self.followed = settled.is_ok().then(|| place.namespace.clone());
+        let opened = match settled {
             Ok(settled) => {
                 let opened = namespace.open_stored(&settled, place.name.as_bytes(), plain.value.clone()).await;
                 opened.map(|(entry, _)| (settled, entry))
@@ -179,8 +188,10 @@ impl Work<'_, '_> {
                 (self.observer)(WalkEvent::Found(Finding::Entry { place, error }));
                 return Ok(None);
             }
-            Err(error @ (StoreError::Backend(_) | StoreError::Keyring { .. })) => return Err(error.into()),
-            // It was so when the backup was made.
+            Err(error @ (StoreError::Backend(_) | StoreError::Keyring { .. })) if !error.is_beyond_opening() => {
+                return Err(error.into());
+            }
+            // It was so when the backup was made, or is since its key was destroyed.
             Err(_) => {
                 self.settle_other(None).await?;
                 return Ok(Some(plain));
@@ -293,6 +304,9 @@ impl Work<'_, '_> {
             match self.store.entries.get(document.collection, &document.key).await? {
                 None => left.push(Restoring { expected: Expected::Absent, ..document }),
                 Some(found) if found.value == document.value => self.counts.equal += is_entry,
+                Some(found) if self.options.overwrite && document.collection == NAMESPACES => {
+                    left.extend(self.settings(document, found).await?);
+                }
                 Some(found) if self.options.overwrite => {
                     left.push(Restoring { expected: Expected::Revision(found.revision), ..document });
                 }
@@ -300,6 +314,22 @@ impl Work<'_, '_> {
             }
         }
         Ok(left)
+    }
+
+    /// Puts settings in the place of others, sealed anew as the newest: processes that run have seen those, and follow none that are older.
+    /// Returns what is still to be written.
+    async fn settings(&self, document: Restoring, found: Document) -> Result<Option<Restoring>, StoreBackupError> {
+        let revision = found.revision;
+        let name = std::str::from_utf8(document.key.as_bytes()).ok().and_then(|name| name.parse().ok());
+        let restored = match name {
+            Some(name) => self.store.namespace_of(name).restore_settings(document.value.clone(), found).await?,
+            None => Restored::Unreadable,
+        };
+        Ok(match restored {
+            Restored::Done => None,
+            Restored::Changed => Some(document),
+            Restored::Unreadable => Some(Restoring { expected: Expected::Revision(revision), ..document }),
+        })
     }
 
     async fn written(&mut self, documents: &[Restoring]) {

@@ -12,6 +12,8 @@ use std::task::{Context, Poll, Waker};
 use bulla_backend::{DocumentKey, Revision};
 use zeroize::Zeroizing;
 
+use crate::lease::Hold;
+
 /// What came of a computation.
 pub(super) type Outcome = Result<Zeroizing<Vec<u8>>, Arc<dyn Error + Send + Sync>>;
 
@@ -22,8 +24,9 @@ pub(crate) struct Flights(Mutex<Table>);
 #[derive(Debug, Default)]
 struct Table {
     flights: HashMap<DocumentKey, Arc<Flight>>,
-    /// Leases that this process took and did not give back, since a computation was dropped: nobody need wait for them here.
-    orphans: HashMap<DocumentKey, Revision>,
+    /// Leases that this process took and did not give back, since a computation was dropped: nobody need wait for them here. Those that had
+    /// ended when another one was taken are forgotten with it.
+    orphans: HashMap<DocumentKey, Hold>,
 }
 
 /// One computation.
@@ -70,17 +73,17 @@ pub(super) struct Leader<'a> {
     key: DocumentKey,
     flight: Arc<Flight>,
     /// The lease that is held, or that a call which was dropped left behind.
-    lease: Option<Revision>,
+    lease: Option<Hold>,
 }
 
 impl Leader<'_> {
     /// Returns the lease that a call of this process left behind.
     pub(super) fn orphan(&self) -> Option<Revision> {
-        self.lease
+        self.lease.map(|lease| lease.revision)
     }
 
     /// Takes note of the lease that is held.
-    pub(super) fn holds(&mut self, lease: Option<Revision>) {
+    pub(super) fn holds(&mut self, lease: Option<Hold>) {
         self.lease = lease;
     }
 
@@ -110,6 +113,7 @@ impl Leader<'_> {
                 table.flights.remove(&self.key);
             }
             if let Some(lease) = self.lease.take() {
+                table.orphans.retain(|_, orphan| orphan.expires > lease.since);
                 table.orphans.insert(self.key.clone(), lease);
             }
         }
@@ -222,4 +226,26 @@ impl Drop for Polled {
 /// Nothing is left half-done in these locks.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use bulla_backend::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn leases_that_were_left_behind_are_forgotten_once_they_have_ended() {
+        let flights = Flights::default();
+        for at in 0..1_000_u64 {
+            let key = DocumentKey::new(at.to_be_bytes()).unwrap();
+            let Boarding::Leader(mut leader) = flights.board(&key) else { unreachable!("nobody else computes") };
+            assert_eq!(leader.orphan(), None);
+            leader.holds(Some(Hold { revision: Revision(at), since: Timestamp(at), expires: Timestamp(at + 10) }));
+        }
+        assert_eq!(lock(&flights.0).orphans.len(), 10);
+        let newest = DocumentKey::new(999_u64.to_be_bytes()).unwrap();
+        let Boarding::Leader(leader) = flights.board(&newest) else { unreachable!("nobody else computes") };
+        assert_eq!(leader.orphan(), Some(Revision(999)));
+    }
 }

@@ -22,6 +22,7 @@ where
     what_is_filed_is_found(&documents);
     orders_and_bounds(&fresh());
     what_is_due_in_all_groups(&fresh());
+    what_is_due_behind_a_place(&fresh());
     putting_again_and_deleting(&fresh());
     groups_and_collections(&fresh());
     sizes(&fresh());
@@ -72,7 +73,23 @@ impl Waiting {
     }
 
     fn due(&self, collection: Collection, group: Option<&[u8]>, moment: u64, limit: usize) -> Vec<Filed> {
-        pollster::block_on(self.0.due(collection, group, Timestamp(moment), limit)).expect("what is due is found")
+        pollster::block_on(self.0.due(collection, group, Timestamp(moment), None, limit)).expect("what is due is found")
+    }
+
+    /// Lists what is due behind a place, page by page.
+    fn due_behind(&self, group: Option<&[u8]>, moment: u64, (at, name): (u64, &str), limit: usize) -> Vec<String> {
+        let mut found: Vec<Filed> = Vec::new();
+        loop {
+            let last = found.last().and_then(|last| Some((last.filing.due?, last.key.as_bytes())));
+            let after = last.unwrap_or((Timestamp(at), name.as_bytes()));
+            let page = pollster::block_on(self.0.due(DURABLE, group, Timestamp(moment), Some(after), limit))
+                .expect("what is due behind a place is found");
+            if page.is_empty() {
+                return names(&found);
+            }
+            assert!(page.len() <= limit);
+            found.extend(page);
+        }
     }
 
     fn lowest(&self, collection: Collection, group: &[u8], limit: usize) -> Vec<Filed> {
@@ -92,7 +109,7 @@ impl Waiting {
 fn not_declared(documents: &Waiting) {
     refused(documents.try_file(DURABLE, "g:a", b"1", filing()), ErrorKind::Unsupported);
     assert_eq!(documents.get(DURABLE, "g:a"), None, "what is refused leaves nothing");
-    refused(pollster::block_on(documents.0.due(DURABLE, None, Timestamp(1), 1)), ErrorKind::Unsupported);
+    refused(pollster::block_on(documents.0.due(DURABLE, None, Timestamp(1), None, 1)), ErrorKind::Unsupported);
     refused(pollster::block_on(documents.0.lowest(DURABLE, GROUP, 1)), ErrorKind::Unsupported);
     refused(pollster::block_on(documents.0.usage(DURABLE, GROUP)), ErrorKind::Unsupported);
     refused(pollster::block_on(documents.0.rerank(DURABLE, &[])), ErrorKind::Unsupported);
@@ -161,6 +178,25 @@ fn what_is_due_in_all_groups(documents: &Waiting) {
     assert_eq!(names(&documents.due(DURABLE, Some(b"b/"), 6, 10)), ["b/2", "b/5"]);
     assert!(documents.due(DURABLE, Some(b"d/"), 6, 10).is_empty());
     assert!(documents.due(OTHER, None, 6, 10).is_empty());
+}
+
+fn what_is_due_behind_a_place(documents: &Waiting) {
+    // Many of one moment, in two groups, written in no order.
+    for (name, at) in [("b/5", 2), ("a/3", 2), ("a/9", 1), ("b/1", 2), ("a/4", 2), ("a/1", 3), ("b/7", 2), ("a/30", 2)]
+    {
+        documents.file(DURABLE, name, b"1", due(at));
+    }
+    let all = ["a/9", "a/3", "a/30", "a/4", "b/1", "b/5", "b/7", "a/1"];
+    for limit in 1..=9 {
+        assert_eq!(documents.due_behind(None, 3, (0, ""), limit), all);
+        assert_eq!(documents.due_behind(None, 2, (1, "a/9"), limit), all[1..7]);
+        assert_eq!(documents.due_behind(None, 3, (2, ""), limit), all[1..]);
+        assert_eq!(documents.due_behind(None, u64::MAX, (2, "a/31"), limit), all[3..], "a place is no document");
+        assert_eq!(documents.due_behind(Some(b"b/"), 3, (2, "b/1"), limit), ["b/5", "b/7"]);
+        assert_eq!(documents.due_behind(Some(b"a/"), 3, (2, "b"), limit), ["a/1"]);
+    }
+    assert!(documents.due_behind(None, 3, (3, "a/1"), 5).is_empty());
+    assert!(documents.due_behind(None, u64::MAX, (u64::MAX, ""), 5).is_empty());
 }
 
 fn putting_again_and_deleting(documents: &Waiting) {

@@ -158,7 +158,9 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
     };
     let before = settings.eviction;
     args.change(&mut settings);
-    namespace.set_settings(&settings).await.map_err(bulla::Error::from)?;
+    let set =
+        if args.anew { namespace.set_settings_anew(&settings).await } else { namespace.set_settings(&settings).await };
+    set.map_err(bulla::Error::from)?;
     if settings.eviction.is_some() && settings.eviction != before {
         refile(&namespace, desk).await?;
     }

@@ -17,6 +17,7 @@ use self::walk::Found;
 use super::super::tally::{Tally, Words};
 use crate::commands::{Desk, NamespaceArg};
 use crate::context::ContextArgs;
+use crate::duration;
 use crate::failure::{Exit, Failure, Result};
 
 /// What the names of its encrypted files end with.
@@ -49,9 +50,9 @@ pub(crate) struct Args {
     /// Take over cache entries too that FACT kept in the clear: nobody can tell who wrote them
     #[arg(long, requires = "namespace")]
     plain: bool,
-    /// How many seconds the entries are to live
-    #[arg(long, value_name = "SECONDS", requires = "namespace")]
-    ttl: Option<u64>,
+    /// How long the entries are to live: seconds, or `12h`, `30d`
+    #[arg(long, value_name = "TIME", requires = "namespace", value_parser = duration::parse_or_seconds)]
+    ttl: Option<Duration>,
     /// Replace sealed files and entries that hold something else
     #[arg(long)]
     force: bool,
@@ -73,7 +74,7 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
     let mut target = match &args.namespace {
         Some(name) => {
             let namespace = desk.namespace(&NamespaceArg { namespace: Some(name.clone()) }).await?;
-            let lifetime = args.ttl.map_or(Lifetime::default(), |seconds| Lifetime::For(Duration::from_secs(seconds)));
+            let lifetime = args.ttl.map_or(Lifetime::default(), Lifetime::For);
             Target::Entries(Box::new(Entries { namespace, lifetime, plain: args.plain, force: args.force }))
         }
         None => {
