@@ -104,6 +104,7 @@ mod settled;
 mod stats;
 mod store;
 mod transaction;
+mod unsettled;
 mod usage;
 mod uses;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bulla_backend::{
     Collection, Document, DocumentKey, Durability, ErrorKind, Event, Expected, ListQuery, Revision, Timestamp,
 };
-use bulla_keyring::{KeyName, KeyVersion, KeyringError, SystemKey};
+use bulla_keyring::{KeyVersion, KeyringError, SystemKey};
 use bulla_seal::{Context, Header, KeyVersionId, Params, SealError, Suite};
 
 use crate::blinding::Index;
@@ -14,8 +14,9 @@ use crate::entry::Entry;
 use crate::name::prefix;
 use crate::namespace::MAX_ROUNDS;
 use crate::settings::{BadSettings, Mode, StoredSettings};
-use crate::store::{DocumentPages, ENTRIES};
-use crate::{Namespace, NamespaceName, NamespaceSettings, Place, StoreError};
+use crate::store::ENTRIES;
+use crate::unsettled::Names;
+use crate::{Namespace, NamespaceName, NamespaceSettings, StoreError};
 
 /// Where settings lie, by the name of the namespace.
 pub(crate) const NAMESPACES: Collection = Collection::new("namespaces", Durability::Durable);
@@ -46,16 +47,6 @@ pub(crate) enum Restored {
     Changed,
     /// Neither these nor those that stand open.
     Unreadable,
-}
-
-/// What is known of the names of a namespace that has no settings.
-enum Names {
-    /// Nobody ever blinded any.
-    Unknown,
-    /// An entry shows its name.
-    Shown,
-    /// They are blinded, or may be; with the version of the index key that an entry shows.
-    Blinded(Option<Index>),
 }
 
 impl Settled {
@@ -210,65 +201,6 @@ impl Namespace {
             self.store_settings(&version, &settled, NamespaceSettings::default()).await?;
         }
         Err(StoreError::SettingsConflict(self.name.clone()))
-    }
-
-    /// Says whether names or contents of the namespace were ever blinded.
-    async fn has_index(&self) -> Result<bool, StoreError> {
-        // A namespace of too many segments cannot have one.
-        let Ok(key) = self.index_key() else { return Ok(false) };
-        let found = self.store.keyring.find_system_key(&key).await;
-        Ok(found.map_err(|source| self.keyring_error(source))?.is_some())
-    }
-
-    /// Finds out whether names are blinded where the settings do not say it, and with what.
-    async fn stored_names(&self) -> Result<Names, StoreError> {
-        let mut indexes = None;
-        let mut pages = DocumentPages::new(&*self.store.entries, prefix(&self.name, &[]));
-        while let Some(page) = pages.next().await? {
-            for Document { key, value, .. } in page {
-                let Some(place) = Place::parse(key.as_bytes()) else { continue };
-                let stored = place.name.as_bytes();
-                let Ok((entry, _)) = self.store.open_entry(&self.name, stored, value).await else { continue };
-                let Some(name) = entry.name else { return Ok(Names::Shown) };
-                // The newest version may be younger than the names.
-                if indexes.is_none() {
-                    indexes = Some(self.indexes().await?);
-                }
-                let of_entry = |index: &Index| index.blind(name.as_bytes()).is_ok_and(|blinded| blinded == stored);
-                let known: &mut Vec<Index> = indexes.get_or_insert_default();
-                if let Some(at) = known.iter().position(of_entry) {
-                    return Ok(Names::Blinded(Some(known.swap_remove(at))));
-                }
-            }
-        }
-        // No entry tells. Whoever writes to the storage can see to that; that there never was an index key, only the trust database says.
-        let may_be_blinded = indexes.is_some() || self.has_index().await?;
-        Ok(if may_be_blinded { Names::Blinded(None) } else { Names::Unknown })
-    }
-
-    /// Returns all versions of the key that blinds names, but those that are gone.
-    async fn indexes(&self) -> Result<Vec<Index>, StoreError> {
-        let key = self.index_key()?;
-        let invalid = |reason| StoreError::InvalidNamespace { name: self.name.to_string(), reason };
-        let name: KeyName = key.to_string().parse().map_err(invalid)?;
-        let (mut indexes, mut after) = (Vec::new(), None);
-        loop {
-            let page = match self.store.keyring.versions(&name, after, 0).await {
-                Err(KeyringError::NoKey(_)) => return Ok(indexes),
-                page => page.map_err(|source| self.keyring_error(source))?,
-            };
-            for version in page.versions {
-                let id = version.map_err(|source| self.keyring_error(source))?.id;
-                match self.store.keyring.system_version(&key, id).await {
-                    Err(KeyringError::VersionDestroyed { .. } | KeyringError::Open(_)) => {}
-                    version => indexes.push(Index::new(version.map_err(|source| self.keyring_error(source))?)),
-                }
-            }
-            match page.next {
-                None => return Ok(indexes),
-                next => after = next,
-            }
-        }
     }
 
     /// Returns what is to be replaced where settings are not what was written.
