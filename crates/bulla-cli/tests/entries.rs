@@ -207,18 +207,36 @@ fn namespaces_are_kept_as_they_are_set() {
 }
 
 #[test]
-fn lost_settings_stop_writers_until_they_are_set_anew() {
-    let sandbox = Sandbox::with_project();
-    sandbox.feed(b"v", ["put", "n"]).succeeds();
-    let database = Connection::open(sandbox.path(".bulla/entries.db")).unwrap();
-    let deleted = database.execute("DELETE FROM document WHERE key = ?1", params![b"default"]);
-    assert_eq!(deleted.unwrap(), 1);
-    drop(database);
-    assert_eq!(sandbox.run(["get", "n"]).succeeds().stdout, b"v");
-    sandbox.run(["get", "none"]).fails(4, "settings of namespace `default` are gone");
-    sandbox.feed(b"w", ["put", "n"]).fails(4, "settings of namespace `default` are gone");
-    sandbox.run(["namespace", "set", "--anew"]).succeeds();
-    sandbox.feed(b"w", ["put", "n"]).succeeds();
+fn lost_and_damaged_settings_stop_writers_until_they_are_set_anew_and_readers_not() {
+    for (change, says) in [
+        ("DELETE FROM document WHERE key = ?1", "settings of namespace `default` are gone"),
+        (
+            "UPDATE document SET value = substr(value, 1, length(value) - 1) WHERE key = ?1",
+            "settings of namespace `default` are refused",
+        ),
+    ] {
+        for blinded in ["no", "yes"] {
+            let sandbox = Sandbox::with_project();
+            sandbox.run(["namespace", "set", "--blinded-names", blinded]).succeeds();
+            sandbox.feed(b"v", ["put", "who/alice"]).succeeds();
+            let database = Connection::open(sandbox.path(".bulla/entries.db")).unwrap();
+            assert_eq!(database.execute(change, params![b"default"]).unwrap(), 1);
+            drop(database);
+            assert_eq!(sandbox.run(["get", "who/alice"]).succeeds().stdout, b"v");
+            assert_eq!(sandbox.run(["ls", "who/"]).succeeds().text(), "who/alice\n");
+            sandbox.run(["get", "none"]).fails(4, says);
+            sandbox.feed(b"w", ["put", "who/alice"]).fails(4, says);
+            let refused = sandbox.feed(b"w", ["put", "who/alice"]).fails(4, "`bulla namespace set --anew`");
+            assert!(refused.stderr.contains("restore them from a backup"), "{refused:?}");
+            sandbox.run(["rm", "who/alice"]).fails(4, says);
+            sandbox.run(["namespace", "set", "--ttl", "12h"]).fails(4, says);
+            let listed = sandbox.run(["namespace", "ls"]).fails_late(7, "the settings of 1 namespaces cannot be read");
+            assert!(listed.stderr.contains(says), "{listed:?}");
+            sandbox.run(["namespace", "set", "--anew", "--blinded-names", blinded]).succeeds();
+            sandbox.feed(b"w", ["put", "who/alice"]).succeeds();
+            assert_eq!(sandbox.run(["get", "who/alice"]).succeeds().stdout, b"w");
+        }
+    }
 }
 
 #[test]

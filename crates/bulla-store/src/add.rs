@@ -7,9 +7,13 @@ impl Namespace {
     /// # Errors
     /// As [`Namespace::put`], but for [`StoreError::VersionMismatch`].
     pub async fn add(&self, name: &[u8], value: &[u8], options: &PutOptions) -> Result<Option<u64>, StoreError> {
-        // A large value is not worth writing if there is an entry already.
-        if value.len() > crate::MAX_INLINE_LEN && self.stat(name, &GetOptions::default()).await.is_ok() {
-            return Ok(None);
+        if value.len() > crate::MAX_INLINE_LEN {
+            // Readers go on without settings.
+            self.settled().await?;
+            // A large value is not worth writing if there is an entry already.
+            if self.stat(name, &GetOptions::default()).await.is_ok() {
+                return Ok(None);
+            }
         }
         let options = PutOptions { expected: ExpectedVersion::Absent, ..options.clone() };
         match self.put(name, value, &options).await {

@@ -17,6 +17,7 @@ const NAMES: &[u8] = b"bulla/store/name";
 const CONTENTS: &[u8] = b"bulla/store/content";
 
 /// What names and digests of one namespace are blinded with.
+#[derive(Clone)]
 pub(crate) struct Index(SystemVersion);
 
 impl Index {

@@ -212,7 +212,7 @@ impl Work<'_, '_> {
         let Document { key, revision, value } = document;
         let name = std::str::from_utf8(key.as_bytes()).ok().and_then(|name| name.parse::<NamespaceName>().ok());
         let Some(name) = name else { return self.look_at_form(NAMESPACES, key, false) };
-        if let Err(error) = self.store.namespace_of(name.clone()).open_settings(value, revision).await {
+        if let Err(error) = self.store.namespace_of(name.clone()).open_told(value, revision).await {
             self.found(Finding::Settings { namespace: name, error });
         }
     }
@@ -222,23 +222,16 @@ impl Work<'_, '_> {
             return self.found(Finding::BadKey(document.key));
         };
         let handle = self.store.namespace_of(name.clone());
-        // Settings that do not open were reported; without them nobody knows whether names are blinded.
-        let settled = handle.settled().await;
-        if namespace.replace(name.clone()) != Some(name.clone()) {
-            match &settled {
-                Ok(settled) if settled.version == 0 => {
-                    let error = StoreError::SettingsMissing(name.clone());
-                    self.found(Finding::Settings { namespace: name, error });
-                }
-                Err(StoreError::SettingsRolledBack { namespace, known, found }) => {
-                    let (namespace, known, found) = (namespace.clone(), *known, *found);
-                    let error = StoreError::SettingsRolledBack { namespace, known, found };
-                    self.found(Finding::Settings { namespace: name, error });
-                }
-                _ => {}
+        let settled = handle.reading().await.ok();
+        let in_doubt = settled.as_ref().is_none_or(|settled| settled.version == 0 || settled.doubt.is_some());
+        if namespace.replace(name.clone()) != Some(name.clone()) && in_doubt {
+            // Those that are there and do not open were reported.
+            if let Some(error @ (StoreError::SettingsMissing(_) | StoreError::SettingsRolledBack { .. })) =
+                handle.settings_failure().await
+            {
+                self.found(Finding::Settings { namespace: name, error });
             }
         }
-        let settled = settled.ok().filter(|settled| settled.version > 0);
         let key = document.key.clone();
         match self.verify(&handle, settled.as_deref(), document).await {
             Ok(None) => {}
@@ -249,7 +242,7 @@ impl Work<'_, '_> {
             }
             Err((place, error)) => {
                 self.counts.missing_blobs += u64::from(matches!(error, StoreError::MissingBlob { .. }));
-                if let Some(settled) = settled.filter(|_| self.options.quarantine) {
+                if let Some(settled) = settled.filter(|_| self.options.quarantine && !in_doubt) {
                     self.counts.moved += u64::from(handle.set_aside_listed(&settled, &key, &error).await);
                 }
                 self.found(Finding::Entry { place, error });

@@ -132,7 +132,16 @@ impl Namespace {
             if let Found::Good(bytes) = found {
                 return Ok(Computed { bytes, by: ComputedBy::Earlier });
             }
-            let key = self.slot(&*self.settled().await?, name)?.key;
+            let settled = self.reading().await?;
+            if settled.doubt.is_some() {
+                // Nothing could be put, so nothing is computed: what there is has to do.
+                match (found, self.settings_failure().await) {
+                    (Found::Spare(bytes, _, by), _) => return Ok(Computed { bytes, by }),
+                    (_, Some(error)) => return Err(error),
+                    (_, None) => continue,
+                }
+            }
+            let key = self.slot(&settled, name)?.key;
             match self.state.flights.board(&key) {
                 Boarding::Leader(mut leader) => {
                     let live = match &found {
@@ -192,15 +201,15 @@ impl Namespace {
 
     /// Reads a value that expired less than `grace` ago. What is refused, or gone, is none.
     async fn expired(&self, name: &[u8], grace: Duration) -> Result<Option<Vec<u8>>, StoreError> {
-        let slot = self.slot(&*self.settled().await?, name)?;
+        let settled = self.reading().await?;
         let now = self.store.clock.now();
         let in_grace = |expires: Timestamp| expires <= now && now < expires.saturating_add(grace);
-        let present = match self.present(&slot).await {
+        let found = match self.look_up(&settled, name).await {
             Err(error) if error.is_integrity_failure() => return Ok(None),
-            present => present?.filter(|present| present.entry.stat.expires.is_some_and(in_grace)),
+            found => found?.filter(|(present, _)| present.entry.stat.expires.is_some_and(in_grace)),
         };
-        let Some(mut present) = present else { return Ok(None) };
-        self.was_read(&*self.settled().await?, name);
+        let Some((mut present, _)) = found else { return Ok(None) };
+        self.was_read(&settled, name);
         match &present.entry.blob {
             None => Ok(Some(std::mem::take(&mut present.value))),
             Some(blob) => Ok(self.read_blob(name, blob, present.entry.stat.len).await.ok()),

@@ -357,6 +357,7 @@ impl StoreError {
     /// Says whether the settings of a namespace are gone, or are not what was written: they can be set anew.
     pub(crate) const fn is_lost_settings(&self) -> bool {
         match self {
+            Self::SettingsMissing(_) => true,
             Self::OpenSettings { reason, .. } => !matches!(
                 reason,
                 OpenError::UnknownVersion(_) | OpenError::UnsupportedVersion(_) | OpenError::UnsupportedSuite(_)
@@ -370,6 +371,16 @@ impl StoreError {
     /// Says whether this shows that the settings of a namespace cannot be read, for whatever reason that lies in them.
     pub(crate) const fn is_unreadable_settings(&self) -> bool {
         matches!(self, Self::OpenSettings { .. } | Self::BadSettings { .. } | Self::SettingsRolledBack { .. })
+    }
+
+    /// Says whether no more is wrong than that the settings of a namespace cannot be read, be it for what they are or for want of one key: what
+    /// becomes of each entry, it shows itself. Not if the machine may not read, or the storage fails.
+    pub(crate) const fn leaves_entries(&self) -> bool {
+        match self {
+            Self::SettingsMissing(_) => true,
+            Self::Keyring { source, .. } => is_of_one_key(source),
+            _ => self.is_unreadable_settings(),
+        }
     }
 
     /// Returns the blob that failed.
@@ -388,6 +399,25 @@ impl StoreError {
             other => other,
         }
     }
+}
+
+/// Says whether a failure is that of one key, or of one version of it; others may be at hand.
+pub(crate) const fn is_of_one_key(error: &KeyringError) -> bool {
+    matches!(
+        error,
+        KeyringError::NoKey(_)
+            | KeyringError::NoVersion { .. }
+            | KeyringError::WrongUse { .. }
+            | KeyringError::VersionDisabled { .. }
+            | KeyringError::VersionDestroyed { .. }
+            | KeyringError::BelowMinimum { .. }
+            | KeyringError::KeyDeleted(_)
+            | KeyringError::NoDataKey { .. }
+            | KeyringError::KeyRollback { .. }
+            | KeyringError::KeyForked { .. }
+            | KeyringError::Corrupt { .. }
+            | KeyringError::Open(_)
+    )
 }
 
 fn version(found: Option<u64>) -> String {

@@ -39,6 +39,10 @@ impl Namespace {
     /// there: the entry stays where it is, since it may only be this machine that does not see the blob. In a namespace that takes
     /// these for a miss ([`OnTamper::Miss`](crate::OnTamper::Miss)), this and later reads are [`StoreError::NotFound`].
     ///
+    /// Where the settings of the namespace cannot be read, values are read all the same, and nothing is put into quarantine; but of an entry that is not
+    /// found nobody knows whether it is there, and their failure is returned: [`StoreError::OpenSettings`], [`StoreError::BadSettings`] or
+    /// [`StoreError::SettingsMissing`].
+    ///
     /// # Security
     /// An old entry, put back whole where it was, opens. Who knows which version to expect says so in the options, and
     /// finds out.
@@ -111,10 +115,11 @@ impl Namespace {
 
     /// Reads an entry that has not expired, of the version that is expected.
     async fn live(&self, name: &[u8], options: &GetOptions) -> Result<(Present, Slot), StoreError> {
-        let settled = self.settled().await?;
-        let slot = self.slot(&settled, name)?;
+        let settled = self.reading().await?;
         let now = self.store.clock.now();
-        let Some(present) = self.present(&slot).await? else { return Err(self.absence(&settled, &slot).await) };
+        let Some((present, slot)) = self.look_up(&settled, name).await? else {
+            return Err(self.absence(&settled, name).await);
+        };
         if present.entry.stat.is_expired(now) {
             return Err(StoreError::NotFound(self.place(name)));
         }

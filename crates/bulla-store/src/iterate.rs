@@ -31,6 +31,8 @@ pub struct IteratedEntry {
 pub struct Entries {
     namespace: Namespace,
     query: ListQuery,
+    /// What the names begin with.
+    start: Vec<u8>,
     /// How many more there are to be, at most.
     left: usize,
     now: Timestamp,
@@ -43,15 +45,17 @@ impl Namespace {
     /// Expired ones are left out.
     ///
     /// # Errors
-    /// [`StoreError::BlindedPrefix`]; fails if the settings of the namespace cannot be had.
+    /// [`StoreError::BlindedPrefix`]; fails if the storage cannot be read. Where the settings of the namespace cannot, it goes through the entries
+    /// all the same.
     pub async fn entries(&self, query: &EntryQuery) -> Result<Entries, StoreError> {
-        let prefixed = self.key_prefix(&*self.settled().await?, &query.prefix)?;
+        let prefixed = self.key_prefix(&*self.reading().await?, &query.prefix)?;
         let after =
             query.after.as_ref().map(|name| DocumentKey::new(prefix(&self.name, name.as_bytes()))).transpose()?;
         let left = if query.limit == 0 { usize::MAX } else { query.limit };
+        let start = query.prefix.clone();
         let query = ListQuery { prefix: prefixed, after, limit: left.min(PAGE_DOCUMENTS) };
         let now = self.store.clock.now();
-        Ok(Entries { namespace: self.clone(), query, left, now, page: VecDeque::new(), ended: false })
+        Ok(Entries { namespace: self.clone(), query, start, left, now, page: VecDeque::new(), ended: false })
     }
 
     /// Counts the entries of each tag, by a walk over all. Expired and refused entries are left out.
@@ -82,7 +86,7 @@ impl Entries {
             let Some(Listed { place, opened, .. }) = self.advance().await? else { return Ok(None) };
             let value = match opened {
                 Ok((Entry { stat, blob: None, .. }, mut bytes)) => {
-                    self.namespace.was_read(&*self.namespace.settled().await?, place.name.as_bytes());
+                    self.namespace.was_read(&*self.namespace.reading().await?, place.name.as_bytes());
                     Ok(Value { stat, bytes: std::mem::take(&mut bytes) })
                 }
                 // The entry may have been replaced or removed since it was listed, and its blob deleted.
@@ -110,10 +114,12 @@ impl Entries {
                 self.page = page.documents.into();
                 continue;
             };
-            let settled = self.namespace.settled().await?;
+            let settled = self.namespace.reading().await?;
             // A key that begins as this namespace's do, and yet names no entry, is for `check` to report.
             let Some(listed) = self.namespace.open_listed(&settled, document).await else { continue };
-            if !listed.opened.as_ref().is_ok_and(|(entry, _)| entry.stat.is_expired(self.now)) {
+            if listed.begins_with(&settled, &self.start)
+                && !listed.opened.as_ref().is_ok_and(|(entry, _)| entry.stat.is_expired(self.now))
+            {
                 return Ok(Some(listed));
             }
         }

@@ -45,9 +45,10 @@ impl Namespace {
     /// looked at. Where names are blinded, they come in no order, and `prefix` is empty or ends with `/`.
     ///
     /// # Errors
-    /// Fails if the storage cannot be read; [`StoreError::BlindedPrefix`].
+    /// Fails if the storage cannot be read; [`StoreError::BlindedPrefix`]. Where the settings of the namespace cannot be read, entries are listed all
+    /// the same.
     pub async fn list(&self, query: &EntryQuery) -> Result<EntryPage, StoreError> {
-        let settled = self.settled().await?;
+        let settled = self.reading().await?;
         let after =
             query.after.as_ref().map(|name| DocumentKey::new(prefix(&self.name, name.as_bytes()))).transpose()?;
         let prefix = self.key_prefix(&settled, &query.prefix)?;
@@ -62,6 +63,9 @@ impl Namespace {
                 // A key that begins as this namespace's do, and yet names no entry, is for `check` to report.
                 let Some(listed) = self.open_listed(&settled, document).await else { continue };
                 last = stored;
+                if !listed.begins_with(&settled, &query.prefix) {
+                    continue;
+                }
                 let stat = listed.opened.map(|(entry, _)| entry.stat);
                 if !stat.as_ref().is_ok_and(|stat| stat.is_expired(now)) {
                     entries.push(ListedEntry { name: listed.place.name, stat });

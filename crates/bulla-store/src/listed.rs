@@ -5,9 +5,11 @@ use bulla_seal::sha256;
 use data_encoding::HEXLOWER;
 use zeroize::Zeroizing;
 
+use crate::blinding::Index;
 use crate::entry::Entry;
 use crate::name::prefix;
 use crate::settled::Settled;
+use crate::unsettled::Doubt;
 use crate::{BadEntry, EntryName, MAX_NAME_LEN, Namespace, Place, StoreError};
 
 const BLINDED: &str = "blinded:";
@@ -15,6 +17,8 @@ const BLINDED: &str = "blinded:";
 /// A document among the entries, and what it says if it opens.
 pub(crate) struct Listed {
     pub(crate) revision: Revision,
+    /// The name that it lies under.
+    pub(crate) stored: EntryName,
     /// The entry's name; where names are blinded and it does not open, what [`shown`] makes of the stored one.
     pub(crate) place: Place,
     pub(crate) opened: Result<(Entry, Zeroizing<Vec<u8>>), StoreError>,
@@ -26,10 +30,10 @@ impl Namespace {
         let Document { key, revision, value } = document;
         let stored = Place::parse(key.as_bytes()).filter(|place| place.namespace == self.name)?.name;
         let (name, opened) = match self.open_stored(settled, stored.as_bytes(), value).await {
-            Ok(opened) => (opened.0.name.clone().unwrap_or(stored), Ok(opened)),
+            Ok(opened) => (opened.0.name.clone().unwrap_or_else(|| stored.clone()), Ok(opened)),
             Err(error) => (shown(settled, stored.as_bytes()), Err(error)),
         };
-        Some(Listed { revision, place: Place { namespace: self.name.clone(), name }, opened })
+        Some(Listed { revision, stored, place: Place { namespace: self.name.clone(), name }, opened })
     }
 
     /// Opens a document, and checks that it bears the name that it lies under (spec, "Reading", steps 2 and 3).
@@ -41,11 +45,19 @@ impl Namespace {
     ) -> Result<(Entry, Zeroizing<Vec<u8>>), StoreError> {
         let place = || Place { namespace: self.name.clone(), name: shown(settled, stored) };
         let opened = self.store.open_entry(&self.name, stored, document).await.map_err(|error| error.at(place()))?;
-        let bears_its_name = match (&settled.index, &opened.0.name) {
-            (None, None) => true,
-            (Some(index), Some(name)) => index.blind(name.as_bytes()).is_ok_and(|blinded| blinded == stored),
+        let blinds =
+            |index: &Index, name: &EntryName| index.blind(name.as_bytes()).is_ok_and(|blinded| blinded == stored);
+        let bears_its_name = match (&settled.doubt, &settled.index, &opened.0.name) {
+            (Some(Doubt::Names(indexes)), _, Some(name)) => {
+                if !indexes.iter().any(|index| blinds(index, name)) {
+                    return Err(self.cannot_tell().await);
+                }
+                true
+            }
+            (_, None, None) => true,
+            (_, Some(index), Some(name)) => blinds(index, name),
             // Without settings nobody knows what blinds.
-            (None, Some(_)) if settled.version == 0 => return Err(StoreError::SettingsMissing(self.name.clone())),
+            (_, None, Some(_)) if settled.version == 0 => return Err(StoreError::SettingsMissing(self.name.clone())),
             _ => false,
         };
         if bears_its_name { Ok(opened) } else { Err(StoreError::BadEntry { place: place(), reason: BadEntry::Name }) }
@@ -56,10 +68,28 @@ impl Namespace {
     /// # Errors
     /// [`StoreError::BlindedPrefix`] for a part of a segment of blinded names.
     pub(crate) fn key_prefix(&self, settled: &Settled, start: &[u8]) -> Result<Vec<u8>, StoreError> {
-        Ok(match &settled.index {
-            None => prefix(&self.name, start),
-            Some(index) => prefix(&self.name, &index.blind_prefix(start)?),
+        Ok(match (&settled.doubt, &settled.index) {
+            // Of which some may be blinded: all are gone through.
+            (Some(Doubt::Names(indexes)), _) if !indexes.is_empty() => prefix(&self.name, &[]),
+            (_, None) => prefix(&self.name, start),
+            (_, Some(index)) => prefix(&self.name, &index.blind_prefix(start)?),
         })
+    }
+}
+
+impl Listed {
+    /// Says whether the name begins with `start`; of what does not open, whether it may.
+    pub(crate) fn begins_with(&self, settled: &Settled, start: &[u8]) -> bool {
+        if self.opened.is_ok() {
+            return self.place.name.as_bytes().starts_with(start);
+        }
+        let stored = self.stored.as_bytes();
+        let may = |index: &Index| index.blind_prefix(start).map_or(true, |blinded| stored.starts_with(&blinded));
+        match (&settled.doubt, &settled.index) {
+            (Some(Doubt::Names(indexes)), _) => stored.starts_with(start) || indexes.iter().any(may),
+            (_, Some(index)) => may(index),
+            (_, None) => stored.starts_with(start),
+        }
     }
 }
 

@@ -60,7 +60,7 @@ pub(crate) struct HoldsAny(AtomicBool);
 impl Namespace {
     /// Looks for a value in memory, and makes sure that it is still what the storage has (spec, "Memory tier").
     pub(crate) async fn recall(&self, name: &[u8], options: &GetOptions) -> Result<Recalled, StoreError> {
-        let settled = self.settled().await?;
+        let settled = self.reading().await?;
         let Store { keyring, entries, clock, shared, .. } = &self.store;
         if !settled.settings.memory_tier {
             return Ok(Recalled::Nothing(None));

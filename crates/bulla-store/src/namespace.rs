@@ -7,6 +7,7 @@ use bulla_backend::{BlobId, Collection, DocumentKey, Durability, Revision, Times
 use bulla_seal::{Header, KeyVersionId};
 use zeroize::Zeroizing;
 
+use crate::blinding::Index;
 use crate::compute::Flights;
 use crate::entry::Entry;
 use crate::expire::Swept;
@@ -15,6 +16,7 @@ use crate::memory::HoldsAny;
 use crate::name::{document_key, prefix};
 use crate::settled::{Settled, SettledCell};
 use crate::store::{ENTRIES, Store};
+use crate::unsettled::Doubt;
 use crate::uses::Uses;
 use crate::{BadEntry, NamespaceName, Place, StoreError};
 
@@ -137,8 +139,17 @@ impl Namespace {
 
     /// Returns where an entry of that name lies.
     pub(crate) fn slot(&self, settled: &Settled, name: &[u8]) -> Result<Slot, StoreError> {
+        match settled.doubt {
+            // A reader looks in all of its places.
+            Some(Doubt::Names(_)) => Err(StoreError::SettingsMissing(self.name.clone())),
+            _ => self.slot_under(settled.index.as_ref(), name),
+        }
+    }
+
+    /// Returns where an entry of that name lies if names are blinded so, or not at all.
+    pub(crate) fn slot_under(&self, index: Option<&Index>, name: &[u8]) -> Result<Slot, StoreError> {
         let group_len = prefix(&self.name, &[]).len();
-        match &settled.index {
+        match index {
             None => Ok(Slot { key: document_key(&self.name, name)?, group_len, hidden: None }),
             Some(index) => {
                 let hidden = Some(crate::EntryName::new(name)?);

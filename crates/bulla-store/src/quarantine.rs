@@ -209,15 +209,15 @@ impl Namespace {
     /// Puts what failed verification into quarantine, unless it is only its blob that is missing. `Err` says what to tell whoever asked for it;
     /// `Ok`, to look again.
     pub(crate) async fn tampered(&self, name: &[u8], error: StoreError) -> Result<(), StoreError> {
-        if matches!(error, StoreError::SettingsMissing(_)) && self.read_settled().await?.version > 0 {
+        if matches!(error, StoreError::SettingsMissing(_)) && self.look_at_settings().await?.version > 0 {
             // Others made the settings, and the entries, since this process looked.
             return Ok(());
         }
         if !error.is_tampering() {
             return Err(error);
         }
-        let settled = self.settled().await?;
-        match self.suspect(&settled, &self.slot(&settled, name)?, &error).await {
+        let settled = self.reading().await?;
+        match self.suspect_of(&settled, name, &error).await? {
             Aside::Changed => Ok(()),
             Aside::Moved | Aside::Stays(_) => match settled.settings.on_tamper {
                 OnTamper::Error => Err(error),
@@ -229,11 +229,20 @@ impl Namespace {
     /// Puts what failed verification into quarantine, if it can be.
     pub(crate) async fn report(&self, name: &[u8], error: &StoreError) {
         if error.is_tampering()
-            && let Ok(settled) = self.settled().await
-            && let Ok(slot) = self.slot(&settled, name)
+            && let Ok(settled) = self.reading().await
         {
-            self.suspect(&settled, &slot, error).await;
+            let _ = self.suspect_of(&settled, name, error).await;
         }
+    }
+
+    /// Puts what failed verification into quarantine, if it can be. Nothing is moved by who is in doubt of the settings.
+    async fn suspect_of(&self, settled: &Settled, name: &[u8], error: &StoreError) -> Result<Aside, StoreError> {
+        if settled.doubt.is_none() {
+            return Ok(self.suspect(settled, &self.slot(settled, name)?, error).await);
+        }
+        let reason = "the settings of its namespace cannot be read";
+        self.violated(&self.place(name), error, &format!("left where it is: {reason}"));
+        Ok(Aside::Stays(reason))
     }
 
     /// Puts an entry that a walk found to be refused into quarantine; says whether it lies there now.
@@ -244,25 +253,24 @@ impl Namespace {
     }
 
     /// Returns what to answer where there is no entry.
-    pub(crate) async fn absence(&self, settled: &Settled, slot: &Slot) -> StoreError {
-        let place = self.place(slot.shown());
-        let found = match settled.settings.on_tamper {
-            // Readers of blinded names, or of a stricter namespace, would be told that nothing is there.
-            _ if settled.version == 0 => {
-                return match self.has_entries().await {
-                    Ok(true) => StoreError::SettingsMissing(self.name.clone()),
-                    Ok(false) => StoreError::NotFound(place),
-                    Err(error) => error,
-                };
+    pub(crate) async fn absence(&self, settled: &Settled, name: &[u8]) -> StoreError {
+        self.try_absence(settled, name).await.unwrap_or_else(|error| error)
+    }
+
+    async fn try_absence(&self, settled: &Settled, name: &[u8]) -> Result<StoreError, StoreError> {
+        let place = self.place(name);
+        if settled.settings.on_tamper == OnTamper::Error {
+            for slot in self.places(settled, name)? {
+                if self.is_quarantined(slot.stored()).await? {
+                    return Ok(StoreError::Quarantined(place));
+                }
             }
-            OnTamper::Error => self.is_quarantined(slot.stored()).await,
-            OnTamper::Miss => Ok(false),
-        };
-        match found {
-            Ok(true) => StoreError::Quarantined(place),
-            Ok(false) => StoreError::NotFound(place),
-            Err(error) => error,
         }
+        // Its name may be blinded under a version of the index key that is not at hand.
+        if settled.version == 0 && self.has_entries().await? {
+            return Ok(self.cannot_tell().await);
+        }
+        Ok(StoreError::NotFound(place))
     }
 
     /// Says whether there is an authentic record of a stored name.
@@ -299,13 +307,14 @@ impl Namespace {
             }
         };
         let name = suspect.name.cloned().unwrap_or_else(|| shown(settled, suspect.stored()));
-        let place = Place { namespace: self.name.clone(), name };
-        self.store.shared.recorder.record(&Event::SecurityViolation {
-            code: error.code(),
-            subject: &place,
-            detail: &detail,
-        });
+        self.violated(&Place { namespace: self.name.clone(), name }, error, &detail);
         aside
+    }
+
+    /// Tells the recorder of an entry that failed verification.
+    fn violated(&self, place: &Place, error: &StoreError, detail: &dyn std::fmt::Display) {
+        let event = Event::SecurityViolation { code: error.code(), subject: place, detail };
+        self.store.shared.recorder.record(&event);
     }
 
     /// Looks at a document again, and puts it into quarantine if it still fails.
@@ -466,7 +475,7 @@ impl Namespace {
     }
 
     async fn record_place(&self, record: &QuarantineRecord) -> Place {
-        let name = match (&record.name, self.settled().await) {
+        let name = match (&record.name, self.reading().await) {
             (Some(name), _) => name.clone(),
             (None, Ok(settled)) => shown(&settled, record.stored.as_bytes()),
             (None, Err(_)) => record.stored.clone(),

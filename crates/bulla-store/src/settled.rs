@@ -15,8 +15,8 @@ use crate::name::prefix;
 use crate::namespace::MAX_ROUNDS;
 use crate::settings::{BadSettings, Mode, StoredSettings};
 use crate::store::ENTRIES;
-use crate::unsettled::Names;
-use crate::{Namespace, NamespaceName, NamespaceSettings, StoreError};
+use crate::unsettled::{Doubt, Names};
+use crate::{AuditScope, Namespace, NamespaceName, NamespaceSettings, StoreError};
 
 /// Where settings lie, by the name of the namespace.
 pub(crate) const NAMESPACES: Collection = Collection::new("namespaces", Durability::Durable);
@@ -34,6 +34,8 @@ pub(crate) struct Settled {
     pub(crate) version: u64,
     /// What blinds names, where they are.
     pub(crate) index: Option<Index>,
+    /// Why these are not the settings that stand: what a reader makes do with, and never a writer.
+    pub(crate) doubt: Option<Doubt>,
     revision: Option<Revision>,
     /// The key version that seals them.
     key_version: Option<KeyVersionId>,
@@ -52,7 +54,18 @@ pub(crate) enum Restored {
 impl Settled {
     /// Returns what is known where no settings can be read.
     fn none(revision: Option<Revision>, index: Option<Index>) -> Self {
-        Self { settings: NamespaceSettings::default(), version: 0, index, revision, key_version: None }
+        let settings = NamespaceSettings::default();
+        Self { settings, version: 0, index, doubt: None, revision, key_version: None }
+    }
+
+    /// Returns what a reader goes by who cannot read the settings, after those that were read last, or after none (spec, "Reading without
+    /// settings"): nothing is held in memory, nothing ranked, and every read is told.
+    pub(crate) fn makeshift(last: Option<&Self>, doubt: Doubt) -> Self {
+        let settings = last.map(|last| last.settings.clone()).unwrap_or_default();
+        let settings = NamespaceSettings { memory_tier: false, eviction: None, audit: AuditScope::All, ..settings };
+        let index = last.and_then(|last| last.index.clone());
+        let version = last.map_or(0, |last| last.version);
+        Self { settings, version, index, doubt: Some(doubt), revision: None, key_version: None }
     }
 
     /// Returns how to seal an entry for which the key says `params`.
@@ -74,18 +87,29 @@ impl Settled {
 
 /// What was read last, and when.
 #[derive(Debug, Default)]
-pub(crate) struct SettledCell(RwLock<Option<(Arc<Settled>, Timestamp)>>);
+pub(crate) struct SettledCell(RwLock<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    settled: Option<(Arc<Settled>, Timestamp)>,
+    /// What readers go by meanwhile, where no settings could be read.
+    makeshift: Option<(Arc<Settled>, Timestamp)>,
+}
 
 impl SettledCell {
     fn known(&self, now: Timestamp) -> Option<Arc<Settled>> {
-        let cell = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let (settled, read) = cell.as_ref()?;
-        let is_fresh = *read <= now && now < read.saturating_add(SETTINGS_FRESH);
-        is_fresh.then(|| Arc::clone(settled))
+        self.0.read().unwrap_or_else(PoisonError::into_inner).known(now)
     }
 
-    fn last(&self) -> Option<Arc<Settled>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(settled, _)| Arc::clone(settled))
+    /// Returns what a reader goes by.
+    pub(crate) fn for_reader(&self, now: Timestamp) -> Option<Arc<Settled>> {
+        let seen = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        seen.known(now).or_else(|| fresh(seen.makeshift.as_ref(), now))
+    }
+
+    pub(crate) fn last(&self) -> Option<Arc<Settled>> {
+        let seen = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        seen.settled.as_ref().map(|(settled, _)| Arc::clone(settled))
     }
 
     /// Returns the version of the newest that were seen; 0 if none were.
@@ -95,18 +119,38 @@ impl SettledCell {
 
     /// Keeps what was read, unless newer ones were seen meanwhile.
     fn learn(&self, settled: &Arc<Settled>, now: Timestamp) {
-        let mut cell = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if cell.as_ref().is_none_or(|(last, _)| last.version <= settled.version) {
-            *cell = Some((Arc::clone(settled), now));
+        let mut seen = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if seen.settled.as_ref().is_none_or(|(last, _)| last.version <= settled.version) {
+            seen.settled = Some((Arc::clone(settled), now));
         }
     }
+
+    /// Keeps what readers go by where nothing could be read.
+    pub(crate) fn make_do(&self, makeshift: &Arc<Settled>, now: Timestamp) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).makeshift = Some((Arc::clone(makeshift), now));
+    }
+}
+
+impl Seen {
+    fn known(&self, now: Timestamp) -> Option<Arc<Settled>> {
+        // That there were none a moment ago says little: others write settings and entries at once.
+        fresh(self.settled.as_ref().filter(|(settled, _)| settled.version > 0), now)
+    }
+}
+
+fn fresh(seen: Option<&(Arc<Settled>, Timestamp)>, now: Timestamp) -> Option<Arc<Settled>> {
+    let (settled, read) = seen?;
+    let is_fresh = *read <= now && now < read.saturating_add(SETTINGS_FRESH);
+    is_fresh.then(|| Arc::clone(settled))
 }
 
 impl Namespace {
     /// Returns how the namespace is kept.
     ///
     /// # Errors
-    /// [`StoreError::BadSettings`] or [`StoreError::OpenSettings`] if the stored settings are not what was written.
+    /// [`StoreError::BadSettings`] or [`StoreError::OpenSettings`] if the stored settings are not what was written;
+    /// [`StoreError::SettingsMissing`] if there are none, and there are entries; [`StoreError::SettingsRolledBack`]. Readers go on in all of
+    /// these cases; writers stop.
     pub async fn settings(&self) -> Result<NamespaceSettings, StoreError> {
         Ok(self.settled().await?.settings.clone())
     }
@@ -173,11 +217,11 @@ impl Namespace {
         Err(StoreError::SettingsConflict(self.name.clone()))
     }
 
-    /// Returns the settings, not older than [`SETTINGS_FRESH`].
+    /// Returns the settings, not older than [`SETTINGS_FRESH`]. Who only reads goes by [`Namespace::reading`].
     pub(crate) async fn settled(&self) -> Result<Arc<Settled>, StoreError> {
         match self.state.settled.known(self.store.clock.now()) {
             Some(settled) => Ok(settled),
-            None => self.read_settled().await,
+            None => self.settled_or_missing().await,
         }
     }
 
@@ -214,7 +258,13 @@ impl Namespace {
         Ok(!self.store.entries.list(ENTRIES, &any).await?.documents.is_empty())
     }
 
+    /// Reads the settings. Ones that are not what was written are told to the recorder.
     pub(crate) async fn read_settled(&self) -> Result<Arc<Settled>, StoreError> {
+        self.look_at_settings().await.map_err(|error| self.suspicious_settings(error))
+    }
+
+    /// Reads the settings, and tells nobody if they are refused.
+    pub(crate) async fn look_at_settings(&self) -> Result<Arc<Settled>, StoreError> {
         let now = self.store.clock.now();
         // What others learn while this one reads may be newer, and is no sign of settings that went back.
         let last = self.state.settled.last();
@@ -227,17 +277,16 @@ impl Namespace {
             (_, Some(document)) => Arc::new(self.open_settings(document.value, document.revision).await?),
         };
         if settled.version < known {
-            let error = StoreError::SettingsRolledBack { namespace: self.name.clone(), known, found: settled.version };
-            return Err(self.suspicious_settings(error));
+            let namespace = self.name.clone();
+            return Err(StoreError::SettingsRolledBack { namespace, known, found: settled.version });
         }
         self.state.settled.learn(&settled, now);
         self.hold_by(&settled.settings);
         Ok(settled)
     }
 
-    pub(crate) async fn open_settings(&self, sealed: Vec<u8>, revision: Revision) -> Result<Settled, StoreError> {
-        let refused =
-            |reason| self.suspicious_settings(StoreError::OpenSettings { namespace: self.name.clone(), reason });
+    async fn open_settings(&self, sealed: Vec<u8>, revision: Revision) -> Result<Settled, StoreError> {
+        let refused = |reason| StoreError::OpenSettings { namespace: self.name.clone(), reason };
         let context = self.settings_context()?;
         let key_version = Header::parse(&sealed).ok().map(|header| header.key_version());
         let opened = self.store.open_bytes(&self.name, &context, sealed).await?.map_err(refused)?;
@@ -251,11 +300,16 @@ impl Namespace {
             }
         };
         let (settings, version, revision) = (stored.settings, stored.version, Some(revision));
-        Ok(Settled { settings, version, index, revision, key_version })
+        Ok(Settled { settings, version, index, doubt: None, revision, key_version })
     }
 
-    /// Tells the recorder of settings that are not what was written.
-    fn suspicious_settings(&self, error: StoreError) -> StoreError {
+    /// Opens settings; ones that are not what was written are told to the recorder.
+    pub(crate) async fn open_told(&self, sealed: Vec<u8>, revision: Revision) -> Result<Settled, StoreError> {
+        self.open_settings(sealed, revision).await.map_err(|error| self.suspicious_settings(error))
+    }
+
+    /// Tells the recorder of settings that are gone, or are not what was written.
+    pub(crate) fn suspicious_settings(&self, error: StoreError) -> StoreError {
         if error.is_lost_settings() {
             let event =
                 Event::SecurityViolation { code: error.code(), subject: &self.name, detail: &"left where they are" };
@@ -329,8 +383,8 @@ impl Namespace {
             Err(_) => Ok(None),
         };
         let Document { value, revision, .. } = standing;
-        let standing: Option<Settled> = readable(self.open_settings(value, revision).await)?;
-        let Some(restored) = readable(self.open_settings(sealed, revision).await)? else {
+        let standing: Option<Settled> = readable(self.open_told(value, revision).await)?;
+        let Some(restored) = readable(self.open_told(sealed, revision).await)? else {
             return Ok(if standing.is_some() { Restored::Done } else { Restored::Unreadable });
         };
         let index = |settled: &Settled| settled.index.as_ref().map(Index::id);

@@ -66,7 +66,7 @@ impl Namespace {
     /// Fails if documents cannot be listed; what does not open is counted.
     pub async fn stats(&self, observer: &mut Observer<'_, NamespaceStats>) -> Result<NamespaceStats, StoreError> {
         let (mut stats, now) = (NamespaceStats::default(), self.store.clock.now());
-        let settled = self.settled().await?;
+        let settled = self.reading().await?;
         let mut pages = DocumentPages::new(&*self.store.entries, prefix(&self.name, &[]));
         while let Some(documents) = pages.next().await? {
             for document in documents {

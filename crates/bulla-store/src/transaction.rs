@@ -17,6 +17,7 @@ use crate::get::MAX_VALUE_LEN;
 use crate::limits::Demand;
 use crate::namespace::{MAX_ROUNDS, Present};
 use crate::put::Draft;
+use crate::settled::Settled;
 use crate::store::ENTRIES;
 use crate::{Namespace, NamespaceName, Place, PutOptions, Store, StoreError};
 
@@ -182,7 +183,7 @@ impl Transaction {
     /// # Errors
     /// [`StoreError::TransactionConflict`] if others changed an entry since this transaction read it: begin it again;
     /// [`StoreError::VersionMismatch`] if an entry is not at the version that its options expect; [`StoreError::TransactionTooLarge`];
-    /// and as [`Namespace::put`]. Nothing is written then. After [`StoreError::Backend`] everything may be written, or nothing.
+    /// and as [`Namespace::put`], which stops where the settings of a namespace cannot be read, also one of which entries were only read. Nothing is written then. After [`StoreError::Backend`] everything may be written, or nothing.
     pub async fn commit(self) -> Result<(), StoreError> {
         let mut plans = Vec::with_capacity(self.touched.len());
         let mut planned = Ok(());
@@ -433,19 +434,18 @@ impl Namespace {
     async fn read_standing(&self, name: &[u8]) -> Result<(Option<Revision>, Option<Vec<u8>>), StoreError> {
         let (mut missing, mut refused) = (None, None);
         for _ in 0..MAX_ROUNDS {
-            let settled = self.settled().await?;
-            let slot = self.slot(&settled, name)?;
+            let settled = self.reading().await?;
             let now = self.store.clock.now();
-            let error = match self.present(&slot).await {
+            let error = match self.look_up(&settled, name).await {
                 Err(error) => error,
-                Ok(None) => match self.absence(&settled, &slot).await {
+                Ok(None) => match self.absence(&settled, name).await {
                     StoreError::NotFound(_) => return Ok((None, None)),
                     error => error,
                 },
-                Ok(Some(Present { revision, entry, .. })) if entry.stat.is_expired(now) => {
+                Ok(Some((Present { revision, entry, .. }, _))) if entry.stat.is_expired(now) => {
                     return Ok((Some(revision), None));
                 }
-                Ok(Some(Present { revision, entry: Entry { stat, blob, .. }, mut value, .. })) => {
+                Ok(Some((Present { revision, entry: Entry { stat, blob, .. }, mut value, .. }, _))) => {
                     self.was_read(&settled, name);
                     let Some(blob) = blob else { return Ok((Some(revision), Some(std::mem::take(&mut value)))) };
                     match self.read_blob(name, &blob, stat.len).await {
@@ -462,7 +462,7 @@ impl Namespace {
             match self.tampered(name, error).await {
                 Ok(()) => {}
                 Err(StoreError::NotFound(_)) => {
-                    let standing = self.store.entries.get(ENTRIES, &slot.key).await?.map(|document| document.revision);
+                    let standing = self.standing_revision(&settled, name).await?;
                     // What stands there was refused if it stood there before as well: no other has the same revision.
                     if standing.is_none() || standing == refused {
                         return Ok((standing, None));
@@ -473,6 +473,15 @@ impl Namespace {
             }
         }
         Err(StoreError::Conflict(self.place(name)))
+    }
+
+    async fn standing_revision(&self, settled: &Settled, name: &[u8]) -> Result<Option<Revision>, StoreError> {
+        for slot in self.places(settled, name)? {
+            if let Some(document) = self.store.entries.get(ENTRIES, &slot.key).await? {
+                return Ok(Some(document.revision));
+            }
+        }
+        Ok(None)
     }
 
     /// Reads the blob of an entry that was just read.

@@ -106,7 +106,7 @@ const fn mixed(number: u64) -> u64 {
 impl Namespace {
     /// Notes that an entry was read, where that counts.
     pub(crate) async fn used(&self, key: &DocumentKey) {
-        let Ok(settled) = self.settled().await else { return };
+        let Ok(settled) = self.reading().await else { return };
         let counts =
             matches!(settled.settings.eviction, Some(Eviction::LeastRecentlyUsed | Eviction::LeastFrequentlyUsed));
         if counts && self.state.uses.note(key, self.store.clock.now()) {

@@ -249,7 +249,7 @@ fn settings_that_were_lost_find_blinded_entries_again_after_a_rotation() {
     *settings.last_mut().unwrap() ^= 1;
     plant_settings(&ground, "a", &settings);
     let namespace = fresh(&ground).namespace("a").unwrap();
-    assert_code(read(&namespace, b"n"), "damaged");
+    assert_code(block_on(namespace.put(b"n", b"w", &PutOptions::default())), "damaged");
     set(&namespace, |settings| settings.blinded_names = true).unwrap();
     assert_eq!(value(&namespace, b"n").as_deref(), Some(&b"v"[..]));
 }

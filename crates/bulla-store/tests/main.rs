@@ -32,5 +32,6 @@ mod soak;
 mod stats;
 mod sweep;
 mod transactions;
+mod unsettled;
 mod usage;
 mod watched;

@@ -169,7 +169,7 @@ impl Work<'_, '_> {
         }
         let namespace = self.store.namespace_of(place.namespace.clone());
         let settled = if self.followed.as_ref() == Some(&place.namespace) {
-            namespace.settled().await
+            namespace.reading().await
         } else {
             namespace.read_settled().await
         };

@@ -29,6 +29,6 @@ pub(crate) async fn run(desk: &Desk) -> Result<()> {
     match refused {
         0 => Ok(()),
         _ => Err(Failure::new(Exit::Damage, "damage", format!("the settings of {refused} namespaces cannot be read"))
-            .with_hint("restore them from a backup, or set them anew with `bulla namespace set`")),
+            .with_hint("restore them from a backup, or set them anew with `bulla namespace set --anew`")),
     }
 }
