@@ -1,6 +1,5 @@
 //! Collecting removes what nobody needs, and never anything else, whoever sleeps or dies in between.
 
-use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,7 +10,7 @@ use async_trait::async_trait;
 use bulla_backend::testing::{CallFaults, Failure, FaultyBlobs, FaultyDocuments};
 use bulla_backend::{
     BlobId, BlobPage, BlobReader, BlobWriter, Blobs, Capabilities, Collection, Document, DocumentKey, Documents,
-    Durability, Expected, Filed, Filing, ListQuery, Page, Result, Revision, Timestamp, Write,
+    Durability, Expected, Filed, ListQuery, Page, Result, Revision, Timestamp, Write,
 };
 use bulla_store::{
     Budget, Finding, GcCounts, GcOptions, Lifetime, MIN_ORPHAN_AGE, Namespace, PutOptions, Store, StoreError, WalkEvent,
@@ -20,6 +19,7 @@ use pollster::block_on;
 
 use crate::ground::{Ground, assert_code, pattern, value, write};
 use crate::narrow::Narrow;
+use crate::watched::Watched;
 
 const LARGE: usize = 100_000;
 const CONDEMNED: Collection = Collection::new("condemned", Durability::Durable);
@@ -380,8 +380,9 @@ fn value_of(namespace: &Namespace) -> Option<Vec<u8>> {
 
 /// A namespace whose first commit of an entry comes after something else has happened.
 fn sleeper(ground: &Ground, asleep: impl FnOnce() + Send + 'static) -> Namespace {
-    let documents = Sleeping { documents: Arc::clone(&ground.documents), asleep: Mutex::new(Some(Box::new(asleep))) };
-    ground.over(Arc::new(documents), Arc::clone(&ground.blobs)).namespace("a").unwrap()
+    let documents = Watched::new(&ground.documents);
+    documents.before_commit(asleep);
+    ground.over(documents, Arc::clone(&ground.blobs)).namespace("a").unwrap()
 }
 
 /// A collection by a process of its own, which stops before one of its calls to the storage until it is told to go on.
@@ -515,58 +516,5 @@ impl Blobs for Paused<Arc<dyn Blobs>> {
     async fn list(&self, after: Option<&BlobId>, limit: usize) -> Result<BlobPage> {
         self.pause.pass().await;
         self.inner.list(after, limit).await
-    }
-}
-
-/// Documents that let something happen just before the first entry is written.
-struct Sleeping {
-    documents: Arc<dyn Documents>,
-    asleep: Mutex<Option<Box<dyn FnOnce() + Send>>>,
-}
-
-impl fmt::Debug for Sleeping {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.documents.fmt(f)
-    }
-}
-
-#[async_trait]
-impl Documents for Sleeping {
-    fn capabilities(&self) -> Capabilities {
-        self.documents.capabilities()
-    }
-
-    async fn get(&self, collection: Collection, key: &DocumentKey) -> Result<Option<Document>> {
-        self.documents.get(collection, key).await
-    }
-
-    async fn put(
-        &self,
-        collection: Collection,
-        key: &DocumentKey,
-        value: &[u8],
-        expected: Expected,
-    ) -> Result<Revision> {
-        self.documents.put(collection, key, value, expected).await
-    }
-
-    async fn delete(&self, collection: Collection, key: &DocumentKey, expected: Expected) -> Result<bool> {
-        self.documents.delete(collection, key, expected).await
-    }
-
-    async fn list(&self, collection: Collection, query: &ListQuery) -> Result<Page> {
-        self.documents.list(collection, query).await
-    }
-
-    async fn commit(&self, writes: &[Write]) -> Result<Vec<Option<Revision>>> {
-        let asleep = self.asleep.lock().unwrap().take();
-        if let Some(asleep) = asleep {
-            asleep();
-        }
-        self.documents.commit(writes).await
-    }
-
-    fn share(&self, key: &DocumentKey, value_len: usize, filing: &Filing) -> u64 {
-        self.documents.share(key, value_len, filing)
     }
 }

@@ -18,6 +18,7 @@ type Hook = Box<dyn FnOnce() + Send>;
 pub(crate) struct Watched {
     documents: Arc<dyn Documents>,
     entries_read: AtomicU64,
+    before_commit: Mutex<Option<Hook>>,
     before_delete: Mutex<Option<Hook>>,
     hides_marks: AtomicBool,
 }
@@ -27,6 +28,7 @@ impl Watched {
         Arc::new(Self {
             documents: Arc::clone(documents),
             entries_read: AtomicU64::new(0),
+            before_commit: Mutex::new(None),
             before_delete: Mutex::new(None),
             hides_marks: AtomicBool::new(false),
         })
@@ -37,7 +39,12 @@ impl Watched {
         self.entries_read.swap(0, Ordering::SeqCst)
     }
 
-    /// Lets something happen just before the next deletion.
+    /// Lets something happen just before the next commit.
+    pub(crate) fn before_commit(&self, hook: impl FnOnce() + Send + 'static) {
+        *self.before_commit.lock().unwrap() = Some(Box::new(hook));
+    }
+
+    /// Lets something happen just before the next commit that deletes.
     pub(crate) fn before_delete(&self, hook: impl FnOnce() + Send + 'static) {
         *self.before_delete.lock().unwrap() = Some(Box::new(hook));
     }
@@ -86,11 +93,11 @@ impl Documents for Watched {
     }
 
     async fn commit(&self, writes: &[Write]) -> Result<Vec<Option<Revision>>> {
-        if writes.iter().any(|write| matches!(write, Write::Delete { .. }))
-            && let Some(hook) = self.before_delete.lock().unwrap().take()
-        {
-            hook();
-        }
+        let deletes = writes.iter().any(|write| matches!(write, Write::Delete { .. }));
+        // Taken before it runs: what it does may commit too.
+        let hooks = [Some(&self.before_commit), deletes.then_some(&self.before_delete)];
+        let hooks = hooks.map(|hook| hook.and_then(|hook| hook.lock().unwrap().take()));
+        hooks.into_iter().flatten().for_each(|hook| hook());
         self.documents.commit(writes).await
     }
 
