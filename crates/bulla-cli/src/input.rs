@@ -4,16 +4,19 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use bulla::{Encoding, SecretVec};
+use bulla::{Encoding, SecretVec, StoreError};
 use zeroize::Zeroizing;
 
 use crate::failure::{Failure, Result};
+use crate::progress::Progress;
 
 /// What stands for standard input and standard output.
 pub(crate) const DASH: &str = "-";
 
 /// Most that is read of a message that is signed, or of a value that is opened, in one piece.
 const MAX_MESSAGE_LEN: usize = 512 << 20;
+/// How much of a value is read at once: as much as may lie in an entry.
+const PIECE_LEN: usize = 64 << 10;
 /// Most that is read of material: what the longest takes in the longest encoding, and a line end.
 const MAX_MATERIAL_LEN: usize = 4 << 10;
 
@@ -74,6 +77,27 @@ impl Input {
     pub(crate) fn whole(self, limit: usize) -> Result<Zeroizing<Vec<u8>>> {
         let described = self.described();
         whole(self.reader, &described, self.len.unwrap_or(0), limit)
+    }
+
+    /// Puts all there is into the store, piece by piece; returns how many bytes there were.
+    pub(crate) async fn put(
+        mut self,
+        mut write: impl AsyncFnMut(&[u8]) -> std::result::Result<(), StoreError>,
+        progress: &Progress,
+    ) -> Result<u64> {
+        let mut piece = Zeroizing::new(vec![0; PIECE_LEN]);
+        let mut len = 0;
+        loop {
+            let read = match self.read(&mut piece) {
+                Ok(0) => return Ok(len),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(self.failure(&error)),
+            };
+            write(&piece[..read]).await.map_err(bulla::Error::from)?;
+            len += read as u64;
+            progress.advance(read);
+        }
     }
 
     /// Describes why reading failed.

@@ -1,12 +1,10 @@
 use std::ffi::OsString;
-use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bulla::{ExpectedVersion, Lifetime, PutOptions};
 use serde_json::{Map, json};
-use zeroize::Zeroizing;
 
 use super::{Desk, NamespaceArg};
 use crate::duration;
@@ -14,9 +12,6 @@ use crate::failure::Result;
 use crate::input::Input;
 use crate::names;
 use crate::progress::Progress;
-
-/// How much is read at once: as much as may lie in an entry.
-const BUFFER_LEN: usize = 64 * 1_024;
 
 /// Put a value into the store, replacing what is there
 ///
@@ -61,22 +56,10 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
         ..PutOptions::default()
     };
     let name = args.name.as_bytes();
-    let mut input = Input::open(args.file.as_deref())?;
+    let input = Input::open(args.file.as_deref())?;
     let progress = Progress::over(&desk.output, "putting", input.len());
     let mut writer = namespace.writer(name, &options).map_err(bulla::Error::from)?;
-    let mut buffer = Zeroizing::new(vec![0; BUFFER_LEN]);
-    let mut len = 0_u64;
-    loop {
-        let read = match input.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(input.failure(&error)),
-        };
-        writer.write(&buffer[..read]).await.map_err(bulla::Error::from)?;
-        len += read as u64;
-        progress.advance(read);
-    }
+    let len = input.put(async |piece| writer.write(piece).await, &progress).await?;
     let version = writer.finish().await.map_err(bulla::Error::from)?;
     drop(progress);
 

@@ -1,19 +1,14 @@
-use std::io::{self, Read};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bulla::{Lifetime, PutOptions};
 use serde_json::json;
-use zeroize::Zeroizing;
 
 use super::{Desk, NamespaceArg};
 use crate::duration;
 use crate::failure::Result;
 use crate::input::Input;
 use crate::progress::Progress;
-
-/// How much is read at once: as much as may lie in an entry.
-const BUFFER_LEN: usize = 64 * 1_024;
 
 /// Put a value, unless it is there already, and write its name to standard output
 #[derive(Debug, clap::Args)]
@@ -41,22 +36,10 @@ pub(super) async fn run(args: &Args, desk: &Desk) -> Result<()> {
         sensitive: args.sensitive,
         ..PutOptions::default()
     };
-    let mut input = Input::open(args.file.as_deref())?;
+    let input = Input::open(args.file.as_deref())?;
     let progress = Progress::over(&desk.output, "putting", input.len());
     let mut writer = namespace.content_writer(&options).map_err(bulla::Error::from)?;
-    let mut buffer = Zeroizing::new(vec![0; BUFFER_LEN]);
-    let mut len = 0_u64;
-    loop {
-        let read = match input.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(input.failure(&error)),
-        };
-        writer.write(&buffer[..read]).await.map_err(bulla::Error::from)?;
-        len += read as u64;
-        progress.advance(read);
-    }
+    let len = input.put(async |piece| writer.write(piece).await, &progress).await?;
     let name = writer.finish().await.map_err(bulla::Error::from)?;
     drop(progress);
     let record = json!({ "name": name.to_string(), "namespace": namespace.name().as_str(), "bytes": len });
