@@ -11,6 +11,7 @@ pub struct BackendError {
     kind: ErrorKind,
     operation: &'static str,
     detail: String,
+    is_read_only: bool,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -52,7 +53,7 @@ impl BackendError {
     /// Describes a failure: `operation` as a verb phrase ("write a document"), `detail` in plain words.
     #[must_use]
     pub fn new(kind: ErrorKind, operation: &'static str, detail: impl Into<String>) -> Self {
-        Self { kind, operation, detail: detail.into(), source: None }
+        Self { kind, operation, detail: detail.into(), is_read_only: false, source: None }
     }
 
     /// Describes a lost race.
@@ -82,7 +83,14 @@ impl BackendError {
             io::ErrorKind::NotADirectory => ErrorKind::Unsuitable,
             _ => ErrorKind::Io,
         };
-        Self::new(kind, operation, format!("`{subject}`: {error}")).with_source(error)
+        let is_read_only = error.kind() == io::ErrorKind::ReadOnlyFilesystem;
+        Self::new(kind, operation, format!("`{subject}`: {error}")).with_source(error).on_read_only(is_read_only)
+    }
+
+    /// Says whether it is that the disk is mounted read-only.
+    #[must_use]
+    pub(crate) fn on_read_only(self, is_read_only: bool) -> Self {
+        Self { is_read_only, ..self }
     }
 
     /// Adds the error that caused this one.
@@ -96,6 +104,12 @@ impl BackendError {
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// Says whether nothing can be written because the disk is mounted read-only ([`ErrorKind::Permission`]). What is on it can be read.
+    #[must_use]
+    pub const fn is_read_only(&self) -> bool {
+        self.is_read_only
     }
 }
 

@@ -207,9 +207,13 @@ impl Place {
                 },
                 // Its writer lives.
                 Ok(None) => {}
-                // It was finished meanwhile, or belongs to somebody else: not ours to remove.
-                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {}
-                Err(error) => return Err(failure(error)),
+                Err(error) => match error.kind() {
+                    // It was finished meanwhile, or belongs to somebody else: not ours to remove.
+                    io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {}
+                    // Whoever opens the folder where it can be written removes them.
+                    io::ErrorKind::ReadOnlyFilesystem => return Ok(()),
+                    _ => return Err(failure(error)),
+                },
             }
         }
         Ok(())

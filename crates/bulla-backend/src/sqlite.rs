@@ -11,6 +11,7 @@ mod place;
 mod process;
 mod queue;
 mod read;
+mod read_only;
 mod schema;
 mod share;
 mod transaction;
@@ -44,6 +45,9 @@ use crate::{
 ///
 /// Reads run in the calling thread. Writes go to one thread, which shares each sync among all that wait. Dropping the last use
 /// of a database writes what waits, and empties the log into the file.
+///
+/// On a disk that is mounted read-only it reads all there is, also what others write through another mount, and every write is
+/// [`ErrorKind::Permission`].
 ///
 /// # Security
 /// Files are readable by their owner only. Nothing in the file is trusted to be code, but what it says is not verified either:
@@ -105,7 +109,8 @@ impl SqliteDocuments {
     ///
     /// # Errors
     /// [`ErrorKind::Unsuitable`] if the file is not ours or of a newer version, lies on a network file system, or is missing and
-    /// not to be made; [`ErrorKind::Permission`] if it cannot be written; [`ErrorKind::Corrupt`] if it is damaged.
+    /// not to be made; [`ErrorKind::Permission`] if it cannot be written, unless that is because the disk is mounted read-only;
+    /// [`ErrorKind::Corrupt`] if it is damaged.
     pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self> {
         let opened = || {
             // Absolute, so that SQLite takes it for a path and nothing else, and a later change of folder does no harm.
@@ -163,7 +168,8 @@ impl SqliteDocuments {
         let answer = {
             let open = self.opened().map_err(|failure| failure.during(operation))?;
             let open = open.as_ref().ok_or_else(|| forked().during(operation))?;
-            open.writer.submit(operation, task)?
+            let writer = open.writer(&self.files).map_err(|failure| failure.during(operation))?;
+            writer.submit(operation, task)?
         };
         answered(operation, answer).await
     }
@@ -255,7 +261,7 @@ impl Documents for SqliteDocuments {
     }
 
     async fn compact(&self) -> Result<Option<u64>> {
-        self.with("compact a database", |open| open.writer.compact())
+        self.with("compact a database", |open| open.writer(&self.files)?.compact())
     }
 
     async fn disk_usage(&self) -> Result<Option<DiskUsage>> {
@@ -279,7 +285,8 @@ struct Open {
     shared: Arc<Shared>,
     // Dropped before the writer, so that no reader of ours hinders it from emptying the log.
     readers: Readers,
-    writer: Writer,
+    /// `None` on a read-only disk.
+    writer: Option<Writer>,
     _counted: Counted,
 }
 
@@ -287,9 +294,18 @@ impl Open {
     fn new(files: &Files, create: bool) -> Attempt<Self> {
         let counted = Counted::new()?;
         let shared = Arc::new(Shared::default());
-        let committer = Committer::open(files.clone(), create, Arc::clone(&shared))?;
-        let readers = Readers::open(files.clone())?;
-        Ok(Self { process: counted.0, shared, readers, writer: Writer::start(committer)?, _counted: counted })
+        let (readers, writer) = match Committer::open(files.clone(), create, Arc::clone(&shared)) {
+            Err(failure) if failure.is_read_only() && files.exist()? => (Readers::open_read_only(files.clone())?, None),
+            committer => {
+                let committer = committer?;
+                (Readers::open(files.clone())?, Some(Writer::start(committer)?))
+            }
+        };
+        Ok(Self { process: counted.0, shared, readers, writer, _counted: counted })
+    }
+
+    fn writer(&self, files: &Files) -> Attempt<&Writer> {
+        self.writer.as_ref().ok_or_else(|| Failure::read_only(&files.database))
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bulla_backend::{
-    BlobId, Blobs, Clock, Disk, Durability, ErrorKind, FileBlobs, Result, SystemClock, Timestamp,
+    BlobId, Blobs, Clock, Disk, Durability, ErrorKind, FileBlobs, OpenMode, Result, SystemClock, Timestamp,
     testing::{Fault, Loss, Random, SimDisk},
 };
 use pollster::block_on;
@@ -117,6 +117,25 @@ fn only_leftovers_of_the_dead_are_removed() {
     assert!(!leftover.exists());
     assert_eq!(block_on(writer.finish()).unwrap(), 5);
     assert_eq!(read(&blobs, &id(1)), Some(b"alive".to_vec()));
+}
+
+#[test]
+fn a_read_only_disk_is_read_and_what_a_writer_left_stays() {
+    let disk = SimDisk::new();
+    let blobs = FileBlobs::open_on(Arc::new(disk.clone()), ROOT).unwrap();
+    write(&blobs, &id(1), b"whole", Durability::Durable).unwrap();
+    let leftover = Path::new(ROOT).join("tmp/left.1-1");
+    drop(disk.open(&leftover, OpenMode::CreateNew).unwrap());
+    let blobs = FileBlobs::open_on(Arc::new(disk.read_only()), ROOT).unwrap();
+    assert_eq!(read(&blobs, &id(1)), Some(b"whole".to_vec()));
+    assert_eq!(read(&blobs, &id(2)), None);
+    assert_eq!(block_on(blobs.list(None, 0)).unwrap().blobs.len(), 1);
+    for refused in
+        [write(&blobs, &id(2), b"new", Durability::Cache).unwrap_err(), block_on(blobs.delete(&id(1))).unwrap_err()]
+    {
+        assert!(refused.kind() == ErrorKind::Permission && refused.is_read_only(), "{refused}");
+    }
+    assert!(disk.exists(&leftover).unwrap());
 }
 
 #[test]

@@ -32,6 +32,24 @@ fn open_text(text: impl AsRef<[u8]>) -> Result<JsonDocuments> {
 }
 
 #[test]
+fn a_read_only_disk_is_read_and_not_written() {
+    let disk = SimDisk::new();
+    let writer = JsonDocuments::open_on(Arc::new(disk.clone()), PATH).unwrap();
+    put(&writer, "a", b"1").unwrap();
+    let documents = JsonDocuments::open_on(Arc::new(disk.read_only()), PATH).unwrap();
+    assert_eq!(get(&documents, "a"), Some(b"1".to_vec()));
+    for refused in [
+        put(&documents, "a", b"2").unwrap_err(),
+        block_on(documents.delete(KEYS, &key("a"), Expected::Any)).unwrap_err(),
+    ] {
+        assert!(refused.kind() == ErrorKind::Permission && refused.is_read_only(), "{refused}");
+    }
+    // Through another mount of it others write.
+    put(&writer, "a", b"3").unwrap();
+    assert_eq!(get(&documents, "a"), Some(b"3".to_vec()));
+}
+
+#[test]
 fn the_file_is_as_specified() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data.json");

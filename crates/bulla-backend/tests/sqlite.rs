@@ -4,6 +4,7 @@ mod doubt;
 mod faults;
 mod filing;
 mod processes;
+mod read_only;
 mod vfs;
 
 use std::{

@@ -1,6 +1,6 @@
 //! What SQLite's result codes mean to a caller.
 
-use std::{io, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 use rusqlite::{ErrorCode, ffi};
 
@@ -14,12 +14,22 @@ pub(super) type Attempt<T> = Result<T, Failure>;
 pub(super) struct Failure {
     pub(super) kind: ErrorKind,
     detail: String,
+    is_read_only: bool,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Failure {
     pub(super) fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), source: None }
+        Self { kind, detail: detail.into(), is_read_only: false, source: None }
+    }
+
+    /// Describes a write to a database that lies on a read-only disk.
+    pub(super) fn read_only(database: &Path) -> Self {
+        let detail = format!(
+            "`{}` lies on a disk that was mounted read-only when it was opened; mount the disk writable and open it anew",
+            database.display()
+        );
+        Self { is_read_only: true, ..Self::new(ErrorKind::Permission, detail) }
     }
 
     /// Describes a file system error on one of the database's files.
@@ -30,12 +40,25 @@ impl Failure {
             io::ErrorKind::NotADirectory | io::ErrorKind::NotFound => ErrorKind::Unsuitable,
             _ => ErrorKind::Io,
         };
-        Self { kind, detail: format!("{what}: {error}"), source: Some(Arc::new(error)) }
+        let is_read_only = error.kind() == io::ErrorKind::ReadOnlyFilesystem;
+        Self { kind, detail: format!("{what}: {error}"), is_read_only, source: Some(Arc::new(error)) }
+    }
+
+    /// Says whether it is that the disk is mounted read-only.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.is_read_only
+    }
+
+    /// Says whether the shared index of the log is of no use until somebody mends it who can write to it.
+    pub(super) fn wants_recovery(&self) -> bool {
+        let error = self.source.as_ref().and_then(|source| source.downcast_ref::<rusqlite::Error>());
+        let code = error.and_then(rusqlite::Error::sqlite_error).map(|error| error.extended_code);
+        matches!(code, Some(ffi::SQLITE_READONLY_RECOVERY | ffi::SQLITE_READONLY_CANTINIT))
     }
 
     /// Names the operation that the failure ended.
     pub(super) fn during(self, operation: &'static str) -> BackendError {
-        let error = BackendError::new(self.kind, operation, self.detail);
+        let error = BackendError::new(self.kind, operation, self.detail).on_read_only(self.is_read_only);
         match self.source {
             Some(source) => error.with_source(source),
             None => error,
@@ -46,7 +69,7 @@ impl Failure {
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
         let (kind, meaning) = classify(&error);
-        Self { kind, detail: format!("{meaning} ({error})"), source: Some(Arc::new(error)) }
+        Self { kind, detail: format!("{meaning} ({error})"), is_read_only: false, source: Some(Arc::new(error)) }
     }
 }
 

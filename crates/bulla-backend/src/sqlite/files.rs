@@ -14,7 +14,7 @@ use super::{
     place::FileSystem,
     schema,
 };
-use crate::{Disk, ErrorKind, OpenMode, RealDisk, disk::parent};
+use crate::{Disk, ErrorKind, OpenMode, RealDisk, Stat, disk::parent};
 
 /// How long a statement waits for a lock that a program other than ours holds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -86,8 +86,12 @@ impl Files {
 
     /// Returns the length of one of the files; that of one that is not there is 0.
     pub(super) fn len(&self, suffix: &str) -> Attempt<u64> {
-        let found = self.surroundings.disk.stat(&beside(&self.database, suffix)).map_err(|error| self.failed(error))?;
-        Ok(found.map_or(0, |found| found.len))
+        Ok(self.stat(suffix)?.map_or(0, |found| found.len))
+    }
+
+    /// Describes one of the files, if it is there.
+    pub(super) fn stat(&self, suffix: &str) -> Attempt<Option<Stat>> {
+        self.surroundings.disk.stat(&beside(&self.database, suffix)).map_err(|error| self.failed(error))
     }
 
     /// Makes a new database, which is there whole or not at all: under another name, which it gives up once it is durable.
@@ -121,12 +125,16 @@ impl Files {
 
     /// Connects to the database.
     pub(super) fn connect(&self) -> Attempt<Connection> {
+        self.connect_by(&self.database, OpenFlags::SQLITE_OPEN_READ_WRITE, self.surroundings.vfs.as_deref())
+    }
+
+    /// Connects to the database by a name of it, through a file layer of SQLite's.
+    pub(super) fn connect_by(&self, name: &Path, access: OpenFlags, vfs: Option<&str>) -> Attempt<Connection> {
         // The driver uses a connection in one thread at a time, so SQLite need not lock it.
-        let flags =
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
-        let connection = match &self.surroundings.vfs {
-            Some(vfs) => Connection::open_with_flags_and_vfs(&self.database, flags, vfs.as_str()),
-            None => Connection::open_with_flags(&self.database, flags),
+        let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
+        let connection = match vfs {
+            Some(vfs) => Connection::open_with_flags_and_vfs(name, flags, vfs),
+            None => Connection::open_with_flags(name, flags),
         }?;
         connection.busy_timeout(PATIENCE)?;
         // All statements of the driver have room.

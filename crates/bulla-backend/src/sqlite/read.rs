@@ -10,6 +10,7 @@ use super::{
     error::{Attempt, Failure},
     files::Files,
     lock::Announced,
+    read_only::ReadOnly,
     transaction::{find_collection, find_group, find_usage, stored},
 };
 use crate::{
@@ -39,7 +40,10 @@ const MAX_IDLE: usize = 16;
 pub(super) struct Readers {
     files: Files,
     idle: Mutex<Vec<Connection>>,
-    announced: Announced,
+    /// What reads in place of all that, on a read-only disk.
+    read_only: Option<ReadOnly>,
+    /// Missing only there.
+    announced: Option<Announced>,
     /// The newest revision that was read, where it was the one that was announced.
     newest: Mutex<Option<Revision>>,
 }
@@ -48,7 +52,16 @@ impl Readers {
     pub(super) fn open(files: Files) -> Attempt<Self> {
         let announced = Announced::open(&*files.surroundings.disk, &files.database)
             .map_err(|error| Failure::io("the lock files beside the database", error))?;
-        Ok(Self { files, idle: Mutex::new(Vec::new()), announced, newest: Mutex::new(None) })
+        let (idle, newest) = (Mutex::default(), Mutex::default());
+        Ok(Self { files, idle, read_only: None, announced: Some(announced), newest })
+    }
+
+    /// Opens a database on a read-only disk.
+    pub(super) fn open_read_only(files: Files) -> Attempt<Self> {
+        let announced = Announced::open_to_read(&*files.surroundings.disk, &files.database)
+            .map_err(|error| Failure::io("the lock files beside the database", error))?;
+        let read_only = Some(ReadOnly::open(files.clone())?);
+        Ok(Self { files, idle: Mutex::default(), read_only, announced, newest: Mutex::default() })
     }
 
     /// Reads one document.
@@ -101,7 +114,7 @@ impl Readers {
     /// Reads the revision of the newest write of the database.
     pub(super) fn newest(&self, shared: &Shared) -> Attempt<Revision> {
         let remembered = || self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        let announced = self.announced.revision().filter(|_| !shared.is_in_doubt());
+        let announced = self.announced.as_ref().and_then(Announced::revision).filter(|_| !shared.is_in_doubt());
         if let Some(newest) = announced
             && announced == *remembered()
         {
@@ -215,11 +228,17 @@ impl Readers {
 
     /// Lists what is wrong with the database.
     pub(super) fn check(&self) -> Attempt<Vec<String>> {
-        check(&self.files.connect()?)
+        match &self.read_only {
+            Some(read_only) => read_only.read(check),
+            None => check(&self.files.connect()?),
+        }
     }
 
     /// Lends a connection. One that failed is not used again.
-    fn with<T>(&self, shared: &Shared, read: impl FnOnce(&Connection) -> Attempt<T>) -> Attempt<T> {
+    fn with<T>(&self, shared: &Shared, read: impl Fn(&Connection) -> Attempt<T>) -> Attempt<T> {
+        if let Some(read_only) = &self.read_only {
+            return read_only.read(read);
+        }
         if shared.is_in_doubt() {
             return Err(Failure::new(
                 ErrorKind::Io,

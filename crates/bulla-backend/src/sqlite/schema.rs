@@ -79,6 +79,37 @@ pub(super) fn format(connection: &Connection) -> Attempt<()> {
 ///
 /// The caller holds the turn, so no other process does the same.
 pub(super) fn migrate(connection: &mut Connection, steps: &[&str]) -> Attempt<()> {
+    let version = version(connection, steps)?;
+    if version == steps.len() {
+        return Ok(());
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for step in &steps[version..] {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", i64::try_from(steps.len()).unwrap_or(i64::MAX))?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Fails unless the tables are as the last of `steps` makes them: where nothing can be written, they stay as they are.
+pub(super) fn expect_present(connection: &Connection, steps: &[&str]) -> Attempt<()> {
+    let version = version(connection, steps)?;
+    if version == steps.len() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        ErrorKind::Unsuitable,
+        format!(
+            "its schema is number {version} and must become {}, which a read-only disk does not allow; open it once where it can be written",
+            steps.len()
+        ),
+    ))
+}
+
+/// Returns the number of the schema, which is one that is known.
+fn version(connection: &Connection, steps: &[&str]) -> Attempt<usize> {
     let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if application != APPLICATION_ID {
@@ -95,17 +126,7 @@ pub(super) fn migrate(connection: &mut Connection, steps: &[&str]) -> Attempt<()
             format!("its schema is number {version}, and this program knows up to {}; update it", steps.len()),
         ));
     }
-    if version == steps.len() {
-        return Ok(());
-    }
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for step in &steps[version..] {
-        transaction.execute_batch(step)?;
-    }
-    transaction.pragma_update(None, "user_version", i64::try_from(steps.len()).unwrap_or(i64::MAX))?;
-    transaction.commit()?;
-    Ok(())
+    Ok(version)
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ pub struct SimDisk {
     shared: Arc<Shared>,
     /// Which start of the machine this handle belongs to.
     boot: u64,
+    is_read_only: bool,
 }
 
 /// What goes wrong at an operation; see [`SimDisk::arm`].
@@ -70,7 +71,17 @@ impl SimDisk {
     /// Makes an empty disk, which holds the folder `/`.
     #[must_use]
     pub fn new() -> Self {
-        Self { shared: Arc::new(Shared { state: Mutex::new(State::new()), unlocked: Condvar::new() }), boot: 0 }
+        Self {
+            shared: Arc::new(Shared { state: Mutex::new(State::new()), unlocked: Condvar::new() }),
+            boot: 0,
+            is_read_only: false,
+        }
+    }
+
+    /// Returns the same disk as those see it to whom it is mounted read-only: what would change it fails with `EROFS`.
+    #[must_use]
+    pub fn read_only(&self) -> Self {
+        Self { is_read_only: true, ..self.clone() }
     }
 
     /// Returns how many operations were tried so far that change the disk or sync it.
@@ -109,7 +120,7 @@ impl SimDisk {
         let boot = state.boot;
         drop(state);
         self.shared.unlocked.notify_all();
-        Self { shared: Arc::clone(&self.shared), boot }
+        Self { shared: Arc::clone(&self.shared), boot, is_read_only: false }
     }
 
     /// Cuts the power, and returns the disk as it is found after. Handles from before fail from now on.
@@ -130,6 +141,9 @@ impl SimDisk {
     /// Counts an operation; returns the fault that the caller has to act out, or fails for it.
     fn mutate(&self, needs_room: bool, suited: Option<Fault>) -> io::Result<(MutexGuard<'_, State>, Option<Fault>)> {
         let mut state = self.state()?;
+        if self.is_read_only {
+            return Err(Errno::ROFS.into());
+        }
         state.operations += 1;
         if let Some((at, fault)) = state.armed
             && at == state.operations
@@ -178,6 +192,7 @@ impl Disk for SimDisk {
         let found = self.state()?.names.get(path).copied();
         let inode = match (found, mode) {
             (Some(_), OpenMode::CreateNew) => return Err(io::ErrorKind::AlreadyExists.into()),
+            (Some(_), OpenMode::Write | OpenMode::Create) if self.is_read_only => return Err(Errno::ROFS.into()),
             (Some(inode), _) => inode,
             (None, OpenMode::Read | OpenMode::Write) => return Err(io::ErrorKind::NotFound.into()),
             (None, OpenMode::Create | OpenMode::CreateNew) => {

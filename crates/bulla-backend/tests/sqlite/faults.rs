@@ -46,6 +46,27 @@ impl Machine {
         self.documents.is_some()
     }
 
+    /// Reads everything, by a process to which the disk is mounted read-only; nothing, where there is no database yet.
+    fn seen_read_only(&mut self) -> Contents {
+        let (disk, operations) = (self.disk.read_only(), self.disk.operations());
+        vfs::start(&self.folder, Arc::new(disk.clone()));
+        let options = SqliteOptions::default().on_disk(Arc::new(disk), vfs::NAME, &self.boots.to_string());
+        let contents = match SqliteDocuments::open(format!("/{}/a/entries.db", self.folder), options) {
+            Ok(documents) => {
+                self.documents = Some(documents);
+                self.contents().unwrap()
+            }
+            Err(error) => {
+                assert!(error.is_read_only(), "{error}");
+                Contents::new()
+            }
+        };
+        self.documents = None;
+        assert_eq!(self.disk.operations(), operations);
+        vfs::start(&self.folder, Arc::new(self.disk.clone()));
+        contents
+    }
+
     /// Ends all processes, or cuts the power, and starts the machine again.
     fn restart(&mut self, loss: Option<Loss>) {
         let disk = match loss {
@@ -296,8 +317,10 @@ fn run(scenario: &[Step], at: u64, fault: Fault, end: End, loss: Option<Loss>) -
     }
 
     machine.restart(loss);
+    let seen = machine.seen_read_only();
     assert!(machine.open(), "opens after the restart: {}", context());
     let found = machine.contents().unwrap();
+    assert_eq!(seen, found, "{}", context());
     assert!(is_allowed(&fates, &found, loss.is_some()), "{}: found {found:?} of {fates:?}", context());
     assert_eq!(machine.documents.as_ref().unwrap().check().unwrap(), [""; 0], "{}", context());
 

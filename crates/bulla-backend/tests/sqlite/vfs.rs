@@ -85,7 +85,11 @@ impl Vfs for Worlds {
             OpenAccess::Create => OpenMode::Create,
             OpenAccess::CreateNew => OpenMode::CreateNew,
         };
-        let file = world.disk.open(Path::new(path), mode)?;
+        let file = world.disk.open(Path::new(path), mode).map_err(|error| match error.kind() {
+            // By which this crate knows that it has to open the file for reading.
+            io::ErrorKind::ReadOnlyFilesystem => io::ErrorKind::PermissionDenied.into(),
+            _ => error,
+        })?;
         let id = world.next.fetch_add(1, Ordering::Relaxed);
         Ok(Handle { world, path: path.to_owned(), file, id })
     }
