@@ -112,7 +112,7 @@ impl Store {
     /// the entries, whatever the budget.
     ///
     /// # Errors
-    /// Fails if documents or blobs cannot be listed; what else goes wrong is a finding.
+    /// Fails if documents or blobs cannot be listed, or if its budget ends where nothing can be written; what else goes wrong is a finding.
     pub async fn check(
         &self,
         options: &CheckOptions,
@@ -124,6 +124,14 @@ impl Store {
         let counts = CheckCounts::of_step(&step);
         let allowance = Allowance::new(budget);
         Work { store: self, options: *options, allowance, journal, step, counts, observer }.run().await
+    }
+}
+
+/// Lets a check do without its journal where nothing can be written: it reads.
+fn or_without(written: Result<(), StoreError>) -> Result<(), StoreError> {
+    match written {
+        Err(error) if error.is_unwritable() => Ok(()),
+        written => written,
     }
 }
 
@@ -151,7 +159,7 @@ impl Work<'_, '_> {
             self.step.after.clear();
         };
         if is_done {
-            self.journal.close().await?;
+            or_without(self.journal.close().await)?;
             self.counts.finished = true;
         }
         (self.observer)(WalkEvent::Progress(&self.counts));
@@ -194,7 +202,9 @@ impl Work<'_, '_> {
 
     async fn write_step(&mut self) -> Result<(), StoreError> {
         self.step.counts = self.counts.to_step();
-        self.journal.write(&self.step).await
+        let written = self.journal.write(&self.step).await;
+        // Whoever is to go on needs to know where.
+        if self.allowance.is_spent() { written } else { or_without(written) }
     }
 
     fn found(&mut self, finding: Finding) {

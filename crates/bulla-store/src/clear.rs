@@ -105,7 +105,7 @@ impl Namespace {
                     Err(finding) => fail(finding, &mut counts, observer),
                 }
             }
-            self.remove_all(&settled, doomed, &mut counts, observer).await;
+            self.remove_all(&settled, doomed, &mut counts, observer).await?;
             counts.finished = page.next.is_none();
             observer(WalkEvent::Progress(&counts));
             if counts.finished {
@@ -162,7 +162,7 @@ impl Namespace {
         doomed: Vec<Doomed>,
         counts: &mut ClearCounts,
         observer: &mut Observer<'_, ClearCounts>,
-    ) {
+    ) -> Result<(), StoreError> {
         let collection = self.collection(settled, doomed.iter().any(|entry| entry.blob.is_some()));
         if doomed.len() > 1 && self.store.entries.capabilities().commit {
             let delete =
@@ -173,7 +173,7 @@ impl Namespace {
                     counts.removed += 1;
                     self.wrote("remove", place.name.as_bytes(), blob).await;
                 }
-                return;
+                return Ok(());
             }
         }
         // One lost race or failure spoils a whole commit; by itself each entry shows what becomes of it.
@@ -187,10 +187,15 @@ impl Namespace {
                 Ok(false) => {}
                 Err(error) if error.kind() == ErrorKind::Conflict => counts.kept += 1,
                 Err(error) => {
-                    fail(Finding::Entry { place, error: error.into() }, counts, observer);
+                    let error = StoreError::from(error);
+                    if error.is_unwritable() {
+                        return Err(error);
+                    }
+                    fail(Finding::Entry { place, error }, counts, observer);
                 }
             }
         }
+        Ok(())
     }
 }
 

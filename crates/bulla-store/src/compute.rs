@@ -148,7 +148,12 @@ impl Namespace {
                         Found::Spare(_, live, _) => *live,
                         _ => None,
                     };
-                    let Some(lease) = self.claim(&mut leader, &key, options).await? else {
+                    let claimed = match (self.claim(&mut leader, &key, options).await, &found) {
+                        // Where nothing can be written, what there is is all there will be.
+                        (Err(error), Found::Spare(..)) if error.is_unwritable() => None,
+                        (claimed, _) => claimed?,
+                    };
+                    let Some(lease) = claimed else {
                         // Another process computes.
                         if let Found::Spare(bytes, _, by) = found {
                             return Ok(Computed { bytes, by });

@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use bulla_backend::{BackendError, BlobId, MAX_COMMIT_BYTES, MAX_COMMIT_WRITES};
+use bulla_backend::{BackendError, BlobId, ErrorKind, MAX_COMMIT_BYTES, MAX_COMMIT_WRITES};
 use bulla_keyring::{KeyringError, NameError};
 use bulla_seal::{OpenError, SealError};
 
@@ -352,6 +352,11 @@ impl StoreError {
     /// Says whether the version of the key that opens an entry was destroyed, so that nothing opens it any more.
     pub(crate) const fn is_beyond_opening(&self) -> bool {
         matches!(self, Self::Keyring { source: KeyringError::VersionDestroyed { .. }, .. })
+    }
+
+    /// Says whether nothing can be written, as on a read-only disk: it is the same with every other entry.
+    pub(crate) fn is_unwritable(&self) -> bool {
+        matches!(self, Self::Backend(error) if error.kind() == ErrorKind::Permission)
     }
 
     /// Says whether the settings of a namespace are gone, or are not what was written: they can be set anew.

@@ -146,7 +146,8 @@ impl Namespace {
         let found = step.and_then(|step| ResealCounts::of_step(&step, now).map(|counts| (step, counts)));
         let (step, counts) = found.unwrap_or_else(|| (Step { aim, ..Step::default() }, ResealCounts::default()));
         let allowance = Allowance::new(budget);
-        let work = Work { namespace: self, depth, allowance, journal, step, counts, batch: Vec::new(), observer };
+        let (batch, unwritable) = (Vec::new(), None);
+        let work = Work { namespace: self, depth, allowance, journal, step, counts, batch, unwritable, observer };
         work.run().await
     }
 
@@ -185,6 +186,8 @@ struct Work<'a, 'o> {
     counts: ResealCounts,
     /// Entries to be written in one commit, where the backend can.
     batch: Vec<Rewrite>,
+    /// Why nothing at all can be written, if that was found.
+    unwritable: Option<StoreError>,
     observer: &'a mut Observer<'o, ResealCounts>,
 }
 
@@ -227,6 +230,9 @@ impl Work<'_, '_> {
                 } else {
                     self.reseal_record(&document.key).await;
                 }
+                if let Some(error) = self.unwritable.take() {
+                    return Err(error);
+                }
                 let done = self.counts.read - read;
                 self.step.after = key.as_bytes().to_vec();
                 self.allowance.spend(1, done);
@@ -239,6 +245,9 @@ impl Work<'_, '_> {
                 }
             }
             self.flush().await;
+            if let Some(error) = self.unwritable.take() {
+                return Err(error);
+            }
             if pages.has_more() {
                 self.write_step().await?;
             }
@@ -284,6 +293,7 @@ impl Work<'_, '_> {
         };
         match resealed {
             Ok(is_new) => self.counts.records += u64::from(is_new),
+            Err(error) if error.is_unwritable() => self.unwritable = Some(error),
             Err(error) => {
                 self.counts.failed += 1;
                 let namespace = namespace.name.clone();
@@ -316,6 +326,7 @@ impl Work<'_, '_> {
             Ok(Outcome::Current) => self.counts.current += 1,
             Ok(Outcome::Resealed) => self.counts.resealed += 1,
             Ok(Outcome::Gone) => {}
+            Err(error) if error.is_unwritable() => self.unwritable = Some(error),
             Err(error) => {
                 self.counts.failed += 1;
                 (self.observer)(WalkEvent::Found(Finding::Entry { place, error }));

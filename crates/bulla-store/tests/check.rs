@@ -7,13 +7,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bulla_backend::testing::{CallFaults, Failure, FaultyBlobs, FaultyDocuments};
 use bulla_backend::{
-    BlobId, Capabilities, Collection, Document, DocumentKey, Documents, Durability, Expected, ListQuery, Page, Result,
-    Revision,
+    BlobId, Capabilities, Collection, Document, DocumentKey, Documents, Durability, ErrorKind, Expected, ListQuery,
+    Page, Result, Revision,
 };
-use bulla_store::{Budget, CheckCounts, CheckOptions, Finding, Lifetime, MIN_ORPHAN_AGE, PutOptions, WalkEvent};
+use bulla_store::{
+    Budget, CheckCounts, CheckOptions, Finding, Lifetime, MIN_ORPHAN_AGE, PutOptions, StoreError, WalkEvent,
+};
 use pollster::block_on;
 
 use crate::ground::{ENTRIES, Ground, check, pattern, write};
+use crate::narrow::Narrow;
 
 #[test]
 fn everything_wrong_is_named_and_hides_nothing() {
@@ -234,6 +237,25 @@ fn it_goes_on_call_by_call_to_the_same_end() {
         assert_eq!(but_read(counts), but_read(whole));
         assert_eq!(findings, 3);
     }
+}
+
+#[test]
+fn where_nothing_can_be_written_it_does_without_a_journal() {
+    let (ground, _) = mixed();
+    // Enough for a step on the way.
+    write(&ground.namespace("a"), b"huge", &pattern(17 << 20, 3));
+    let whole = check(&ground.store).0;
+    let narrow = ground.over(Narrow::read_only(&ground.documents), Arc::clone(&ground.blobs));
+    let options = CheckOptions { quarantine: true, resume: true };
+    assert_eq!(but_read(check(&narrow).0), but_read(whole));
+    let budget = Budget { entries: 1, bytes: u64::MAX };
+    let refused = block_on(narrow.check(&options, &budget, &mut |_| {})).unwrap_err();
+    assert!(matches!(&refused, StoreError::Backend(error) if error.kind() == ErrorKind::Permission), "{refused}");
+
+    // Where another check was stopped, this one goes on to the end as well.
+    block_on(ground.store.check(&CheckOptions::default(), &budget, &mut |_| {})).unwrap();
+    let counts = block_on(narrow.check(&options, &Budget::UNLIMITED, &mut |_| {})).unwrap();
+    assert_eq!((but_read(counts), counts.finished), (but_read(whole), true));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use bulla_backend::{Clock as _, Collection, DocumentKey, Durability, Expected};
+use bulla_backend::{Clock as _, Collection, DocumentKey, Durability, ErrorKind, Expected};
 use bulla_store::{
     ComputeOptions, Computed, ComputedBy, ExpectedVersion, GetOptions, Lifetime, Namespace, NamespaceSettings,
     PutOptions, StoreError, Waiter,
@@ -17,6 +17,7 @@ use bulla_store::{
 use pollster::block_on;
 
 use crate::ground::{Ground, HandClock, assert_code, document_key, value};
+use crate::narrow::Narrow;
 
 const LEASES: Collection = Collection::new("leases", Durability::Cache);
 
@@ -212,6 +213,29 @@ fn within_its_grace_the_old_value_is_served_while_one_computes() {
     assert!(matches!(poll(computing.as_mut()), Poll::Ready(Ok(Computed { by: ComputedBy::ThisCall, .. }))));
     let got = block_on(waits).unwrap();
     assert_eq!((got.bytes.as_slice(), got.by), (&b"new"[..], ComputedBy::AnotherCall));
+}
+
+#[test]
+fn where_nothing_can_be_written_what_there_is_is_served_and_nothing_computed() {
+    let ground = Ground::new();
+    let mut options = options(Duration::from_secs(10));
+    options.grace = Duration::from_secs(5);
+    block_on(ground.namespace("a").get_or_compute(b"n", &options, &Yield, || fine(b"old"))).unwrap();
+    ground.clock.forward(Duration::from_secs(12));
+    let narrow = ground.over(Narrow::read_only(&ground.documents), Arc::clone(&ground.blobs)).namespace("a").unwrap();
+    let computed = AtomicBool::new(false);
+    let get = || {
+        block_on(narrow.get_or_compute(b"n", &options, &Yield, || {
+            computed.store(true, Ordering::SeqCst);
+            fine(b"new")
+        }))
+    };
+    let got = get().unwrap();
+    assert_eq!((got.bytes.as_slice(), got.by), (&b"old"[..], ComputedBy::EarlierAndExpired));
+    ground.clock.forward(Duration::from_secs(3));
+    let refused = get().unwrap_err();
+    assert!(matches!(&refused, StoreError::Backend(error) if error.kind() == ErrorKind::Permission), "{refused}");
+    assert!(!computed.load(Ordering::SeqCst));
 }
 
 #[test]

@@ -7,15 +7,16 @@ use std::thread;
 use std::time::Duration;
 
 use bulla_backend::testing::{CallFaults, Failure, FaultyBlobs, FaultyDocuments};
-use bulla_backend::{Collection, DocumentKey, Durability, Expected, ListQuery};
+use bulla_backend::{Collection, DocumentKey, Durability, ErrorKind, Expected, ListQuery};
 use bulla_seal::{Header, Suite};
 use bulla_store::{
-    Budget, Depth, ExpectedVersion, Finding, GcOptions, GetOptions, Lifetime, Mode, Namespace, NamespaceSettings,
-    PutOptions, ResealCounts, WalkEvent,
+    Budget, ClearScope, Depth, ExpectedVersion, Finding, GcOptions, GetOptions, Lifetime, Mode, Namespace,
+    NamespaceSettings, PutOptions, ResealCounts, StoreError, WalkEvent,
 };
 use pollster::block_on;
 
 use crate::ground::{Ground, check, open_folder, pattern, read, write};
+use crate::narrow::Narrow;
 
 fn reseal(namespace: &Namespace) -> (ResealCounts, Vec<Finding>) {
     let mut findings = Vec::new();
@@ -58,6 +59,34 @@ fn old(ground: &Ground) -> usize {
     let newest = ground.newest("a");
     let of_another = |value: &[u8]| Header::parse(value).unwrap().key_version() != newest;
     ground.documents().iter().filter(|document| of_another(&document.value)).count()
+}
+
+#[test]
+fn where_nothing_can_be_written_resealing_and_clearing_end_at_once_and_call_nothing_damaged() {
+    let ground = Ground::new();
+    fill(&ground);
+    ground.rotate("a");
+    // Whoever writes sees to the settings.
+    write(&ground.namespace("a"), b"new", b"v");
+    let narrow = ground.over(Narrow::read_only(&ground.documents), Arc::clone(&ground.blobs)).namespace("a").unwrap();
+    let quiet = |found: bool| assert!(!found, "the entries are in order");
+    let refused = [
+        block_on(narrow.reseal(Depth::Entries, &Budget::UNLIMITED, &mut |event| {
+            quiet(matches!(event, WalkEvent::Found(_)));
+        }))
+        .unwrap_err(),
+        block_on(narrow.reseal(Depth::Blobs, &Budget::UNLIMITED, &mut |event| {
+            quiet(matches!(event, WalkEvent::Found(_)));
+        }))
+        .unwrap_err(),
+        block_on(narrow.clear(&ClearScope::All, &Budget::UNLIMITED, &mut |event| {
+            quiet(matches!(event, WalkEvent::Found(_)));
+        }))
+        .unwrap_err(),
+    ];
+    for refused in refused {
+        assert!(matches!(&refused, StoreError::Backend(error) if error.kind() == ErrorKind::Permission), "{refused}");
+    }
 }
 
 #[test]
