@@ -206,7 +206,13 @@ impl Failure {
             }
             _ => (Exit::Failed, "file"),
         };
-        Self::new(exit, code, format!("could not {operation} `{}`: {error}", path.display()))
+        let failure = Self::new(exit, code, format!("could not {operation} `{}`: {error}", path.display()));
+        match error.kind() {
+            io::ErrorKind::ReadOnlyFilesystem => {
+                failure.with_hint("the disk is mounted read-only: name a place on another, or mount it writable")
+            }
+            _ => failure,
+        }
     }
 
     pub(crate) fn closed_pipe() -> Self {

@@ -14,6 +14,7 @@ mod at_once;
 mod audit;
 mod backups;
 mod demo;
+mod disks;
 mod entries;
 mod files;
 mod fleche;

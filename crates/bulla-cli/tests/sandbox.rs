@@ -12,7 +12,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) struct Sandbox {
-    folder: TempDir,
+    folder: PathBuf,
+    /// Removes the folder, if it is this sandbox's own.
+    _own: Option<TempDir>,
 }
 
 /// What a run of the program left.
@@ -27,10 +29,21 @@ impl Sandbox {
     /// Makes an empty folder and an empty home.
     pub(crate) fn empty() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let sandbox = Self::empty_in(folder.path());
+        Self { _own: Some(folder), ..sandbox }
+    }
+
+    /// Makes an empty folder and an empty home in a folder that is there, and stays.
+    pub(crate) fn empty_in(folder: &Path) -> Self {
         for inner in ["work", "home"] {
-            fs::create_dir(folder.path().join(inner)).unwrap();
+            fs::create_dir(folder.join(inner)).unwrap();
         }
-        Self { folder }
+        Self::found_in(folder)
+    }
+
+    /// Takes the folder and the home that another sandbox has made in a folder.
+    pub(crate) fn found_in(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), _own: None }
     }
 
     /// Makes a folder with a project in it.
@@ -42,11 +55,11 @@ impl Sandbox {
 
     /// Returns where the program runs.
     pub(crate) fn work(&self) -> PathBuf {
-        self.folder.path().join("work")
+        self.folder.join("work")
     }
 
     pub(crate) fn home(&self) -> PathBuf {
-        self.folder.path().join("home")
+        self.folder.join("home")
     }
 
     pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {

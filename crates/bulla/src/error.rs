@@ -278,7 +278,9 @@ impl Error {
             Self::Keyring(error) => return keyring_hint(error),
             Self::Store(error) => return store_hint(error),
             Self::Archive(error) => archive_hint(error)?.to_owned(),
+            Self::Backend(error) if error.is_read_only() => READ_ONLY.to_owned(),
             Self::Backend(error) => backend_hint(error.kind())?.to_owned(),
+            Self::File { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => READ_ONLY.to_owned(),
             _ => return None,
         };
         Some(hint)
@@ -353,6 +355,9 @@ fn backend_code(kind: ErrorKind) -> &'static str {
         _ => "backend_io",
     }
 }
+
+/// What to do where a disk is mounted read-only.
+const READ_ONLY: &str = "mount the disk writable, and start anew; what is on it can be read as it is";
 
 fn backend_hint(kind: ErrorKind) -> Option<&'static str> {
     Some(match kind {
