@@ -63,7 +63,8 @@ fn main() {
         });
         println!("{depth:?}: {:.0} MiB/s of values", bytes as f64 / LARGE as f64 / took.as_secs_f64());
         watched.print(&format!("readers beside a writer and a re-sealing, {depth:?}"));
-        kills(&keyring, &namespace, folder.path(), depth, took);
+        let watched = watch(&store, &names, || kills(&keyring, &namespace, folder.path(), depth, took));
+        watched.print(&format!("readers beside a writer and processes that are killed, {depth:?}"));
         check(&store, &names);
     }
 }
