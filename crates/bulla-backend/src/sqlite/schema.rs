@@ -195,6 +195,16 @@ mod tests {
     }
 
     #[test]
+    fn an_older_version_is_refused_where_it_cannot_be_brought_up_to_date() {
+        let mut connection = version_1();
+        let refused = expect_present(&connection, &STEPS).unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::Unsuitable);
+        assert!(refused.during("open a database").to_string().contains("schema is number 1 and must become 2"));
+        migrate(&mut connection, &STEPS).unwrap();
+        expect_present(&connection, &STEPS).unwrap();
+    }
+
+    #[test]
     fn a_newer_version_is_refused() {
         let mut connection = version_1();
         connection.pragma_update(None, "user_version", STEPS.len() as i64 + 1).unwrap();
