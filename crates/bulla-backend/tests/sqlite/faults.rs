@@ -116,6 +116,14 @@ impl Machine {
     }
 }
 
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // It still reaches its disk while it is closed.
+        self.documents = None;
+        vfs::stop(&self.folder);
+    }
+}
+
 /// A commit: documents that it writes, or deletes where there is no value.
 #[derive(Debug, Clone)]
 struct Change {

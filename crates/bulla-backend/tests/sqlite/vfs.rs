@@ -56,6 +56,11 @@ pub(crate) fn start(folder: &str, disk: Arc<dyn Disk>) {
     locked(&WORLDS).insert(folder.to_owned(), Arc::new(world));
 }
 
+/// Forgets a run that is over, with its disk: there are thousands in a test.
+pub(crate) fn stop(folder: &str) {
+    locked(&WORLDS).remove(folder);
+}
+
 /// Takes the lock even if a test failed while it held it.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
