@@ -293,9 +293,12 @@ struct Open {
 impl Open {
     fn new(files: &Files, create: bool) -> Attempt<Self> {
         let counted = Counted::new()?;
-        let shared = Arc::new(Shared::default());
+        let mut shared = Arc::new(Shared::default());
         let (readers, writer) = match Committer::open(files.clone(), create, Arc::clone(&shared)) {
-            Err(failure) if failure.is_read_only() && files.exist()? => (Readers::open_read_only(files.clone())?, None),
+            Err(failure) if failure.is_read_only() && files.exist()? => {
+                shared = Arc::new(Shared::forgetful());
+                (Readers::open_read_only(files.clone())?, None)
+            }
             committer => {
                 let committer = committer?;
                 (Readers::open(files.clone())?, Some(Writer::start(committer)?))

@@ -45,12 +45,19 @@ pub(super) struct Shared {
     /// By the number of the collection, and the name.
     groups: RwLock<HashMap<i64, Groups>>,
     is_in_doubt: AtomicBool,
+    /// Whether nothing is taken note of.
+    is_forgetful: bool,
 }
 
 /// The numbers that stand for groups, by name.
 type Groups = HashMap<Box<[u8]>, i64>;
 
 impl Shared {
+    /// Makes one that takes note of no number: for a read-only disk, where another database may come to lie in the place of this one.
+    pub(super) fn forgetful() -> Self {
+        Self { is_forgetful: true, ..Self::default() }
+    }
+
     /// Returns the number that stands for a collection, if it is known.
     pub(super) fn collection(&self, collection: Collection) -> Option<i64> {
         find(&self.collections.read().unwrap_or_else(PoisonError::into_inner), collection)
@@ -58,6 +65,9 @@ impl Shared {
 
     /// Takes note of a number that is committed. A collection keeps its number for ever.
     pub(super) fn learn(&self, collection: Collection, id: i64) {
+        if self.is_forgetful {
+            return;
+        }
         let mut known = self.collections.write().unwrap_or_else(PoisonError::into_inner);
         if find(&known, collection).is_none() {
             known.push((collection.name(), id));
@@ -72,6 +82,9 @@ impl Shared {
 
     /// Takes note of a number that is committed. A group keeps its number for ever.
     pub(super) fn learn_group(&self, collection: i64, name: &[u8], id: i64) {
+        if self.is_forgetful {
+            return;
+        }
         let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
         let known = groups.entry(collection).or_default();
         if known.len() >= MAX_KNOWN_GROUPS {

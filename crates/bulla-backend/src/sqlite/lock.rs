@@ -40,14 +40,6 @@ impl Announced {
         disk.open(&beside(database, "-turn"), OpenMode::Create).map(Self)
     }
 
-    /// Opens the file where nothing can be written, but perhaps by others; `None` if there is none.
-    pub(super) fn open_to_read(disk: &dyn Disk, database: &Path) -> io::Result<Option<Self>> {
-        match disk.open(&beside(database, "-turn"), OpenMode::Read) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            opened => opened.map(|file| Some(Self(file))),
-        }
-    }
-
     /// Returns the revision, if the file tells.
     pub(super) fn revision(&self) -> Option<Revision> {
         let mut bytes = [0; 16];

@@ -42,7 +42,7 @@ pub(super) struct Readers {
     idle: Mutex<Vec<Connection>>,
     /// What reads in place of all that, on a read-only disk.
     read_only: Option<ReadOnly>,
-    /// Missing only there.
+    /// Missing only there: the file may belong to a database that lay here before.
     announced: Option<Announced>,
     /// The newest revision that was read, where it was the one that was announced.
     newest: Mutex<Option<Revision>>,
@@ -58,10 +58,8 @@ impl Readers {
 
     /// Opens a database on a read-only disk.
     pub(super) fn open_read_only(files: Files) -> Attempt<Self> {
-        let announced = Announced::open_to_read(&*files.surroundings.disk, &files.database)
-            .map_err(|error| Failure::io("the lock files beside the database", error))?;
         let read_only = Some(ReadOnly::open(files.clone())?);
-        Ok(Self { files, idle: Mutex::default(), read_only, announced, newest: Mutex::default() })
+        Ok(Self { files, idle: Mutex::default(), read_only, announced: None, newest: Mutex::default() })
     }
 
     /// Reads one document.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bulla_backend::{
-    Documents, ErrorKind, Expected, Filing, ListQuery, Rerank, SqliteDocuments, SqliteOptions, Timestamp, Write,
+    Disk, Documents, ErrorKind, Expected, Filing, ListQuery, Rerank, SqliteDocuments, SqliteOptions, Timestamp, Write,
     testing::SimDisk,
 };
 use pollster::block_on;
@@ -76,4 +76,43 @@ fn what_is_not_there_is_not_made() {
     let _alone = alone();
     let refused = open(&SimDisk::new().read_only()).unwrap_err();
     assert!(refused.kind() == ErrorKind::Permission && refused.is_read_only(), "{refused}");
+}
+
+#[test]
+fn a_database_that_is_replaced_by_another_is_read_anew() {
+    let _alone = alone();
+    let disk = SimDisk::new();
+    vfs::start("read-only", Arc::new(disk.clone()));
+    let at = |folder: &str| format!("/read-only/{folder}/entries.db");
+    let make = |folder: &str| {
+        let options = SqliteOptions::default().on_disk(Arc::new(disk.clone()), vfs::NAME, "0");
+        SqliteDocuments::open(at(folder), options).unwrap()
+    };
+    let old = make("a");
+    put(&old, DURABLE, "k", b"old");
+    drop(old);
+    // Collections come in another order there, and so have other numbers.
+    let new = make("b");
+    put(&new, CACHE, "k", b"of another collection");
+    put(&new, DURABLE, "k", b"newer");
+    put(&new, DURABLE, "k", b"new");
+    drop(new);
+
+    let look = |documents: &SqliteDocuments| {
+        let document = block_on(documents.get(DURABLE, &key("k"))).unwrap().unwrap();
+        (document.value, block_on(documents.change_mark(DURABLE)).unwrap())
+    };
+    let documents = open(&disk.read_only()).unwrap();
+    let before = look(&documents);
+    assert_eq!(before.0, b"old");
+    for suffix in ["-wal", "-shm", "-turn", "-lock", ""] {
+        let from = at("b") + suffix;
+        if disk.stat(from.as_ref()).unwrap().is_some() {
+            disk.rename(from.as_ref(), (at("a") + suffix).as_ref()).unwrap();
+        }
+    }
+    let after = look(&documents);
+    assert_eq!(after.0, b"new");
+    assert_ne!(after.1, before.1);
+    assert_eq!(after, look(&open(&disk.read_only()).unwrap()));
 }
