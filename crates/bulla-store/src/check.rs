@@ -130,7 +130,7 @@ impl Store {
 /// Lets a check do without its journal where nothing can be written: it reads.
 fn or_without(written: Result<(), StoreError>) -> Result<(), StoreError> {
     match written {
-        Err(error) if error.is_unwritable() => Ok(()),
+        Err(error) if error.is_forbidden() => Ok(()),
         written => written,
     }
 }

@@ -150,7 +150,7 @@ impl Namespace {
                     };
                     let claimed = match (self.claim(&mut leader, &key, options).await, &found) {
                         // Where nothing can be written, what there is is all there will be.
-                        (Err(error), Found::Spare(..)) if error.is_unwritable() => None,
+                        (Err(error), Found::Spare(..)) if error.is_forbidden() => None,
                         (claimed, _) => claimed?,
                     };
                     let Some(lease) = claimed else {

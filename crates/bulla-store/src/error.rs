@@ -354,8 +354,14 @@ impl StoreError {
         matches!(self, Self::Keyring { source: KeyringError::VersionDestroyed { .. }, .. })
     }
 
-    /// Says whether nothing can be written, as on a read-only disk: it is the same with every other entry.
-    pub(crate) fn is_unwritable(&self) -> bool {
+    /// Says whether nothing can be written, as on a read-only disk: it is the same with every other entry. One file that may not be read or
+    /// written says nothing about another.
+    pub(crate) const fn is_unwritable(&self) -> bool {
+        matches!(self, Self::Backend(error) if error.is_read_only())
+    }
+
+    /// Says whether a write was not permitted, on a read-only disk or for want of rights: whoever only reads can do without.
+    pub(crate) fn is_forbidden(&self) -> bool {
         matches!(self, Self::Backend(error) if error.kind() == ErrorKind::Permission)
     }
 

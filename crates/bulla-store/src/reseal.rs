@@ -146,8 +146,7 @@ impl Namespace {
         let found = step.and_then(|step| ResealCounts::of_step(&step, now).map(|counts| (step, counts)));
         let (step, counts) = found.unwrap_or_else(|| (Step { aim, ..Step::default() }, ResealCounts::default()));
         let allowance = Allowance::new(budget);
-        let (batch, unwritable) = (Vec::new(), None);
-        let work = Work { namespace: self, depth, allowance, journal, step, counts, batch, unwritable, observer };
+        let work = Work { namespace: self, depth, allowance, journal, step, counts, batch: Vec::new(), observer };
         work.run().await
     }
 
@@ -186,8 +185,6 @@ struct Work<'a, 'o> {
     counts: ResealCounts,
     /// Entries to be written in one commit, where the backend can.
     batch: Vec<Rewrite>,
-    /// Why nothing at all can be written, if that was found.
-    unwritable: Option<StoreError>,
     observer: &'a mut Observer<'o, ResealCounts>,
 }
 
@@ -226,12 +223,9 @@ impl Work<'_, '_> {
                 if part == ENTRIES {
                     // A page may take long, and settings change meanwhile.
                     let (version, settled) = self.namespace.sealing().await?;
-                    self.reseal_entry(&version, &settled, document).await;
+                    self.reseal_entry(&version, &settled, document).await?;
                 } else {
-                    self.reseal_record(&document.key).await;
-                }
-                if let Some(error) = self.unwritable.take() {
-                    return Err(error);
+                    self.reseal_record(&document.key).await?;
                 }
                 let done = self.counts.read - read;
                 self.step.after = key.as_bytes().to_vec();
@@ -244,10 +238,7 @@ impl Work<'_, '_> {
                     return Ok(false);
                 }
             }
-            self.flush().await;
-            if let Some(error) = self.unwritable.take() {
-                return Err(error);
-            }
+            self.flush().await?;
             if pages.has_more() {
                 self.write_step().await?;
             }
@@ -256,35 +247,41 @@ impl Work<'_, '_> {
         Ok(true)
     }
 
-    /// Writes down that everything up to the entry that was seen last is done.
+    /// Writes down that everything up to the entry that was seen last is done; it is not where nothing could be written.
     async fn write_step(&mut self) -> Result<(), StoreError> {
-        self.flush().await;
+        self.flush().await?;
         self.step.counts = self.counts.to_step(self.namespace.store.clock.now());
         self.journal.write(&self.step).await
     }
 
-    async fn reseal_entry(&mut self, version: &KeyVersion, settled: &Settled, document: Document) {
-        let Some(Place { namespace, name }) = Place::parse(document.key.as_bytes()) else { return };
+    async fn reseal_entry(
+        &mut self,
+        version: &KeyVersion,
+        settled: &Settled,
+        document: Document,
+    ) -> Result<(), StoreError> {
+        let Some(Place { namespace, name }) = Place::parse(document.key.as_bytes()) else { return Ok(()) };
         let place = Place { namespace, name: shown(settled, name.as_bytes()) };
         let (key, revision) = (document.key.clone(), document.revision);
         match self.rewrite(version, settled, &place, document).await {
             // What needs no blob is written together with others.
             Ok(Some(rewrite)) if rewrite.moved.is_none() => {
                 if !has_room(&self.batch, &rewrite) {
-                    self.flush().await;
+                    self.flush().await?;
                 }
                 self.batch.push(rewrite);
+                Ok(())
             }
             attempt => {
                 let outcome = self.settle(&place, &key, revision, attempt).await;
-                self.count(place, outcome);
+                self.count(place, outcome)
             }
         }
     }
 
-    async fn reseal_record(&mut self, key: &DocumentKey) {
+    async fn reseal_record(&mut self, key: &DocumentKey) -> Result<(), StoreError> {
         let namespace = self.namespace;
-        let Some(id) = namespace.record_id(key) else { return };
+        let Some(id) = namespace.record_id(key) else { return Ok(()) };
         let refused =
             |reason| StoreError::BadQuarantineRecord { namespace: namespace.name.clone(), id, reason: Some(reason) };
         let resealed = match namespace.record_context(&id) {
@@ -293,17 +290,18 @@ impl Work<'_, '_> {
         };
         match resealed {
             Ok(is_new) => self.counts.records += u64::from(is_new),
-            Err(error) if error.is_unwritable() => self.unwritable = Some(error),
+            Err(error) if error.is_unwritable() => return Err(error),
             Err(error) => {
                 self.counts.failed += 1;
                 let namespace = namespace.name.clone();
                 (self.observer)(WalkEvent::Found(Finding::Record { namespace, error }));
             }
         }
+        Ok(())
     }
 
-    /// Writes the batch: in one commit where the backend can, else one by one.
-    async fn flush(&mut self) {
+    /// Writes the batch: in one commit where the backend can, else one by one. Fails only where nothing can be written.
+    async fn flush(&mut self) -> Result<(), StoreError> {
         let batch = std::mem::take(&mut self.batch);
         let documents = &self.namespace.store.entries;
         let places: Vec<_> = batch.iter().map(|rewrite| (rewrite.place.clone(), rewrite.key.clone())).collect();
@@ -311,27 +309,30 @@ impl Work<'_, '_> {
             let writes: Vec<_> = batch.into_iter().map(Rewrite::write).collect();
             if documents.commit(&writes).await.is_ok() {
                 self.counts.resealed += writes.len() as u64;
-                return;
+                return Ok(());
             }
         }
         // One lost race or failure, or other settings, spoils a whole commit; by itself each entry shows what becomes of it.
         for (place, key) in places {
             let outcome = self.settle_anew(&place, &key).await;
-            self.count(place, outcome);
+            self.count(place, outcome)?;
         }
+        Ok(())
     }
 
-    fn count(&mut self, place: Place, outcome: Result<Outcome, StoreError>) {
+    /// Counts what became of an entry; returns the error if it is that nothing can be written.
+    fn count(&mut self, place: Place, outcome: Result<Outcome, StoreError>) -> Result<(), StoreError> {
         match outcome {
             Ok(Outcome::Current) => self.counts.current += 1,
             Ok(Outcome::Resealed) => self.counts.resealed += 1,
             Ok(Outcome::Gone) => {}
-            Err(error) if error.is_unwritable() => self.unwritable = Some(error),
+            Err(error) if error.is_unwritable() => return Err(error),
             Err(error) => {
                 self.counts.failed += 1;
                 (self.observer)(WalkEvent::Found(Finding::Entry { place, error }));
             }
         }
+        Ok(())
     }
 
     /// Seals one entry anew and writes it, whatever is there now.

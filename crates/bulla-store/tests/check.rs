@@ -245,8 +245,10 @@ fn where_nothing_can_be_written_it_does_without_a_journal() {
     // Enough for a step on the way.
     write(&ground.namespace("a"), b"huge", &pattern(17 << 20, 3));
     let whole = check(&ground.store).0;
-    let narrow = ground.over(Narrow::read_only(&ground.documents), Arc::clone(&ground.blobs));
     let options = CheckOptions { quarantine: true, resume: true };
+    let forbidden = ground.over(Narrow::forbidden(&ground.documents), Arc::clone(&ground.blobs));
+    assert_eq!(but_read(check(&forbidden).0), but_read(whole));
+    let narrow = ground.over(Narrow::read_only(&ground.documents), Arc::clone(&ground.blobs));
     assert_eq!(but_read(check(&narrow).0), but_read(whole));
     let budget = Budget { entries: 1, bytes: u64::MAX };
     let refused = block_on(narrow.check(&options, &budget, &mut |_| {})).unwrap_err();

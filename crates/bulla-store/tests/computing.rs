@@ -222,19 +222,24 @@ fn where_nothing_can_be_written_what_there_is_is_served_and_nothing_computed() {
     options.grace = Duration::from_secs(5);
     block_on(ground.namespace("a").get_or_compute(b"n", &options, &Yield, || fine(b"old"))).unwrap();
     ground.clock.forward(Duration::from_secs(12));
-    let narrow = ground.over(Narrow::read_only(&ground.documents), Arc::clone(&ground.blobs)).namespace("a").unwrap();
+    let narrow = [Narrow::read_only(&ground.documents), Narrow::forbidden(&ground.documents)];
+    let narrow = narrow.map(|documents| ground.over(documents, Arc::clone(&ground.blobs)).namespace("a").unwrap());
     let computed = AtomicBool::new(false);
-    let get = || {
-        block_on(narrow.get_or_compute(b"n", &options, &Yield, || {
+    let get = |namespace: &Namespace| {
+        block_on(namespace.get_or_compute(b"n", &options, &Yield, || {
             computed.store(true, Ordering::SeqCst);
             fine(b"new")
         }))
     };
-    let got = get().unwrap();
-    assert_eq!((got.bytes.as_slice(), got.by), (&b"old"[..], ComputedBy::EarlierAndExpired));
+    for namespace in &narrow {
+        let got = get(namespace).unwrap();
+        assert_eq!((got.bytes.as_slice(), got.by), (&b"old"[..], ComputedBy::EarlierAndExpired));
+    }
     ground.clock.forward(Duration::from_secs(3));
-    let refused = get().unwrap_err();
-    assert!(matches!(&refused, StoreError::Backend(error) if error.kind() == ErrorKind::Permission), "{refused}");
+    for namespace in &narrow {
+        let refused = get(namespace).unwrap_err();
+        assert!(matches!(&refused, StoreError::Backend(error) if error.kind() == ErrorKind::Permission), "{refused}");
+    }
     assert!(!computed.load(Ordering::SeqCst));
 }
 

@@ -1,35 +1,66 @@
 //! Documents that can do less than those they stand on.
 
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bulla_backend::{
-    BackendError, Capabilities, ChangeMark, Collection, Document, DocumentKey, Documents, ErrorKind, Expected,
-    ListQuery, Page, Result, Revision,
+    BackendError, Capabilities, ChangeMark, Collection, Document, DocumentKey, Documents, Expected, ListQuery, Page,
+    Result, Revision,
 };
 
 #[derive(Debug)]
 pub(crate) struct Narrow {
     documents: Arc<dyn Documents>,
-    is_read_only: bool,
+    refusal: Option<Refusal>,
+}
+
+/// Which writes fail, and how.
+#[derive(Debug)]
+struct Refusal {
+    error: io::ErrorKind,
+    /// Where; everywhere, if nothing is said.
+    collection: Option<&'static str>,
+    stands: Arc<AtomicBool>,
 }
 
 impl Narrow {
-    /// As a folder that nobody may write to.
+    /// As on a disk that is mounted read-only.
     pub(crate) fn read_only(documents: &Arc<dyn Documents>) -> Arc<dyn Documents> {
-        Arc::new(Self { documents: Arc::clone(documents), is_read_only: true })
+        Self::refusing(documents, None, io::ErrorKind::ReadOnlyFilesystem).0
+    }
+
+    /// As in a folder that this user may not write to.
+    pub(crate) fn forbidden(documents: &Arc<dyn Documents>) -> Arc<dyn Documents> {
+        Self::refusing(documents, None, io::ErrorKind::PermissionDenied).0
+    }
+
+    /// Where writes to a collection fail so, as long as the switch is on.
+    pub(crate) fn refusing(
+        documents: &Arc<dyn Documents>,
+        collection: Option<&'static str>,
+        error: io::ErrorKind,
+    ) -> (Arc<dyn Documents>, Arc<AtomicBool>) {
+        let stands = Arc::new(AtomicBool::new(true));
+        let refusal = Some(Refusal { error, collection, stands: Arc::clone(&stands) });
+        (Arc::new(Self { documents: Arc::clone(documents), refusal }), stands)
     }
 
     /// As an object storage: no commits, no filing, no marks.
     pub(crate) fn one_at_a_time(documents: &Arc<dyn Documents>) -> Arc<dyn Documents> {
-        Arc::new(Self { documents: Arc::clone(documents), is_read_only: false })
+        Arc::new(Self { documents: Arc::clone(documents), refusal: None })
     }
 
-    fn may_write(&self) -> Result<()> {
-        if self.is_read_only {
-            return Err(BackendError::new(ErrorKind::Permission, "write a document", "it is read-only"));
+    fn may_write(&self, to: Collection) -> Result<()> {
+        match &self.refusal {
+            Some(Refusal { error, collection, stands })
+                if stands.load(Ordering::SeqCst) && collection.is_none_or(|collection| collection == to.name()) =>
+            {
+                Err(BackendError::io("write a document", to.name(), io::Error::from(*error)))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -50,12 +81,12 @@ impl Documents for Narrow {
         value: &[u8],
         expected: Expected,
     ) -> Result<Revision> {
-        self.may_write()?;
+        self.may_write(collection)?;
         self.documents.put(collection, key, value, expected).await
     }
 
     async fn delete(&self, collection: Collection, key: &DocumentKey, expected: Expected) -> Result<bool> {
-        self.may_write()?;
+        self.may_write(collection)?;
         self.documents.delete(collection, key, expected).await
     }
 

@@ -1,13 +1,18 @@
 //! After a rotation, nothing is lost, and re-sealing lets the old key version go.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bulla_backend::testing::{CallFaults, Failure, FaultyBlobs, FaultyDocuments};
-use bulla_backend::{Collection, DocumentKey, Durability, ErrorKind, Expected, ListQuery};
+use bulla_backend::{
+    BackendError, BlobId, BlobPage, BlobReader, BlobWriter, Blobs, Collection, DocumentKey, Durability, ErrorKind,
+    Expected, ListQuery, Result as BackendResult,
+};
 use bulla_seal::{Header, Suite};
 use bulla_store::{
     Budget, ClearScope, Depth, ExpectedVersion, Finding, GcOptions, GetOptions, Lifetime, Mode, Namespace,
@@ -61,6 +66,35 @@ fn old(ground: &Ground) -> usize {
     ground.documents().iter().filter(|document| of_another(&document.value)).count()
 }
 
+/// Blobs of which one may not be read.
+#[derive(Debug)]
+struct Locked {
+    blobs: Arc<dyn Blobs>,
+    id: BlobId,
+}
+
+#[async_trait]
+impl Blobs for Locked {
+    async fn create(&self, id: &BlobId, durability: Durability) -> BackendResult<Box<dyn BlobWriter>> {
+        self.blobs.create(id, durability).await
+    }
+
+    async fn open(&self, id: &BlobId) -> BackendResult<Option<Box<dyn BlobReader>>> {
+        if *id == self.id {
+            return Err(BackendError::io("open a blob", id, io::ErrorKind::PermissionDenied.into()));
+        }
+        self.blobs.open(id).await
+    }
+
+    async fn delete(&self, id: &BlobId) -> BackendResult<bool> {
+        self.blobs.delete(id).await
+    }
+
+    async fn list(&self, after: Option<&BlobId>, limit: usize) -> BackendResult<BlobPage> {
+        self.blobs.list(after, limit).await
+    }
+}
+
 #[test]
 fn where_nothing_can_be_written_resealing_and_clearing_end_at_once_and_call_nothing_damaged() {
     let ground = Ground::new();
@@ -87,6 +121,54 @@ fn where_nothing_can_be_written_resealing_and_clearing_end_at_once_and_call_noth
     for refused in refused {
         assert!(matches!(&refused, StoreError::Backend(error) if error.kind() == ErrorKind::Permission), "{refused}");
     }
+}
+
+#[test]
+fn what_could_not_be_written_for_a_moment_is_not_passed_over_for_good() {
+    for error in [io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::PermissionDenied] {
+        let ground = Ground::new();
+        fill(&ground);
+        ground.rotate("a");
+        // Whoever writes sees to the settings.
+        write(&ground.namespace("a"), b"zz", b"v");
+        let (narrow, refuses) = Narrow::refusing(&ground.documents, Some("entries"), error);
+        let namespace = ground.over(narrow, Arc::clone(&ground.blobs)).namespace("a").unwrap();
+        // The budget ends where the batch is written.
+        let budget = Budget { entries: 10, bytes: u64::MAX };
+        let first = block_on(namespace.reseal(Depth::Entries, &budget, &mut |_| {}));
+        refuses.store(false, Ordering::SeqCst);
+        let (counts, _) = reseal_by(&namespace, Depth::Entries, 10);
+        assert_eq!(counts.failed, old(&ground) as u64, "what is old is said to be");
+        if error == io::ErrorKind::ReadOnlyFilesystem {
+            assert!(matches!(&first, Err(StoreError::Backend(error)) if error.is_read_only()), "{first:?}");
+            assert_eq!(old(&ground), 0, "no step was written behind what was not");
+        } else {
+            assert_eq!((first.unwrap().failed, old(&ground)), (10, 10));
+        }
+    }
+}
+
+#[test]
+fn one_blob_that_may_not_be_read_keeps_no_other_from_being_sealed_anew() {
+    let ground = Ground::new();
+    fill(&ground);
+    let id = ground.entry("a", b"n\x14").blob.unwrap().id;
+    ground.rotate("a");
+    let blobs = Arc::new(Locked { blobs: Arc::clone(&ground.blobs), id });
+    let namespace = ground.over(Arc::clone(&ground.documents), blobs).namespace("a").unwrap();
+    let mut findings = Vec::new();
+    let counts = block_on(namespace.reseal(Depth::Blobs, &Budget::UNLIMITED, &mut |event| {
+        if let WalkEvent::Found(Finding::Entry { place, error }) = event {
+            findings.push((place.name.as_bytes().to_vec(), error));
+        }
+    }));
+    let counts = counts.unwrap();
+    assert_eq!((counts.resealed, counts.blobs, counts.failed, counts.finished), (99, 9, 1, true), "{findings:?}");
+    assert!(
+        matches!(&findings[..], [(name, StoreError::Backend(error))] if name == b"n\x14" && error.kind() == ErrorKind::Permission),
+        "{findings:?}"
+    );
+    assert_eq!(old(&ground), 1);
 }
 
 #[test]
