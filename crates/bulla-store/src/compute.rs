@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 pub(crate) use self::flight::Flights;
 use self::flight::{Boarding, Leader, Outcome};
 use crate::lease::Lease;
+use crate::settled::Settled;
 use crate::{ExpectedVersion, GetOptions, Namespace, PutOptions, StoreError, Value};
 
 /// How long a process waits before it looks again whether another one has computed a value: at first, and at most.
@@ -132,15 +133,16 @@ impl Namespace {
             if let Found::Good(bytes) = found {
                 return Ok(Computed { bytes, by: ComputedBy::Earlier });
             }
-            let settled = self.reading().await?;
-            if settled.doubt.is_some() {
+            let settled = match self.settled_to_put().await {
                 // Nothing could be put, so nothing is computed: what there is has to do.
-                match (found, self.settings_failure().await) {
-                    (Found::Spare(bytes, _, by), _) => return Ok(Computed { bytes, by }),
-                    (_, Some(error)) => return Err(error),
-                    (_, None) => continue,
+                Err(error) if error.leaves_entries() || error.is_forbidden() => {
+                    return match found {
+                        Found::Spare(bytes, _, by) => Ok(Computed { bytes, by }),
+                        _ => Err(error),
+                    };
                 }
-            }
+                settled => settled?,
+            };
             let key = self.slot(&settled, name)?.key;
             match self.state.flights.board(&key) {
                 Boarding::Leader(mut leader) => {
@@ -158,7 +160,8 @@ impl Namespace {
                         if let Found::Spare(bytes, _, by) = found {
                             return Ok(Computed { bytes, by });
                         }
-                        let Some(bytes) = self.await_others(name, &mut leader, options, waiter, until).await? else {
+                        let Some(bytes) = self.await_others(name, &key, &mut leader, options, waiter, until).await?
+                        else {
                             continue;
                         };
                         return Ok(Computed { bytes, by: ComputedBy::AnotherCall });
@@ -182,6 +185,16 @@ impl Namespace {
                 }
             }
         }
+    }
+
+    /// Returns the settings by which the value will be put: a lease, too, lies under the name as these say. They are made where there are none
+    /// and none are missing.
+    async fn settled_to_put(&self) -> Result<Arc<Settled>, StoreError> {
+        let settled = self.settled().await?;
+        if settled.version > 0 {
+            return Ok(settled);
+        }
+        Ok(self.sealing().await?.1)
     }
 
     /// Looks for a value, and decides whether it is good enough.
@@ -237,12 +250,12 @@ impl Namespace {
     async fn await_others(
         &self,
         name: &[u8],
+        key: &DocumentKey,
         leader: &mut Leader<'_>,
         options: &ComputeOptions,
         waiter: &dyn Waiter,
         until: Timestamp,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        let key = self.slot(&*self.settled().await?, name)?.key;
         let mut pause = PAUSES.0;
         loop {
             if self.store.clock.now() >= until {
@@ -258,7 +271,7 @@ impl Namespace {
                 Err(StoreError::NotFound(_)) => {}
                 Err(error) => return Err(error),
             }
-            if let Some(lease) = Lease::claim(&self.store, &key, options.lease, None).await? {
+            if let Some(lease) = Lease::claim(&self.store, key, options.lease, None).await? {
                 // The next round takes it again, and looks once more before it computes.
                 lease.give_back().await;
                 return Ok(None);

@@ -42,6 +42,20 @@ impl Waiter for Yield {
     }
 }
 
+/// Waits for ever.
+pub(crate) struct Never;
+
+impl Waiter for Never {
+    fn wait(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(pending())
+    }
+}
+
+pub(crate) fn leases(ground: &Ground) -> Vec<DocumentKey> {
+    let page = block_on(ground.documents.list(LEASES, &bulla_backend::ListQuery::default())).unwrap();
+    page.documents.into_iter().map(|document| document.key).collect()
+}
+
 fn options(lifetime: Duration) -> ComputeOptions {
     let put = PutOptions { lifetime: Lifetime::For(lifetime), ..PutOptions::default() };
     ComputeOptions { put, ..ComputeOptions::default() }
@@ -419,7 +433,28 @@ fn leases_do_not_show_blinded_names() {
     let name = b"a rather telling name";
     let mut computing = pin!(namespace.get_or_compute(name, &options, &Yield, pending::<Result<Vec<u8>, io::Error>>));
     assert!(poll(computing.as_mut()).is_pending());
-    let page = block_on(ground.documents.list(LEASES, &bulla_backend::ListQuery::default())).unwrap();
-    assert_eq!(page.documents.len(), 1);
-    assert!(!page.documents[0].key.as_bytes().windows(name.len()).any(|window| window == name));
+    let leases = leases(&ground);
+    assert_eq!(leases.len(), 1);
+    assert!(!leases[0].as_bytes().windows(name.len()).any(|window| window == name));
+}
+
+#[test]
+fn whoever_computes_first_makes_the_settings_before_the_lease() {
+    let ground = Ground::new();
+    let namespace = ground.namespace("a");
+    let seen = AtomicUsize::new(0);
+    let got = block_on(namespace.get_or_compute(b"n", &ComputeOptions::default(), &Yield, || {
+        let settings = Collection::new("namespaces", Durability::Durable);
+        let key = DocumentKey::new(*b"a").unwrap();
+        assert!(block_on(ground.documents.get(settings, &key)).unwrap().is_some());
+        seen.store(leases(&ground).len(), Ordering::SeqCst);
+        fine(b"v")
+    }));
+    assert_eq!((got.unwrap().by, seen.into_inner()), (ComputedBy::ThisCall, 1));
+    // Where they cannot be written, that is said.
+    let narrow = ground.over(Narrow::read_only(&ground.documents), Arc::clone(&ground.blobs)).namespace("b").unwrap();
+    let compute = || async { panic!("nothing is computed that could not be put") };
+    let computed =
+        block_on(narrow.get_or_compute::<_, _, io::Error>(b"n", &ComputeOptions::default(), &Yield, compute));
+    assert!(matches!(&computed, Err(StoreError::Backend(error)) if error.is_read_only()), "{computed:?}");
 }

@@ -1,13 +1,16 @@
 //! Settings that somebody altered, lost or put back.
 
+use std::io;
 use std::time::Duration;
 
+use bulla_backend::{DocumentKey, Expected};
 use bulla_keyring::SystemKey;
-use bulla_store::{Budget, Depth, GetOptions, Mode, NamespaceSettings, PutOptions};
+use bulla_store::{Budget, ComputeOptions, Depth, GetOptions, Mode, NamespaceSettings, PutOptions};
 use pollster::block_on;
 
-use super::{fresh, plant_settings, set, settings_of};
-use crate::ground::{Ground, assert_code, read, value, write};
+use super::{NAMESPACES, fresh, plant_settings, set, settings_of};
+use crate::computing::{Never, leases};
+use crate::ground::{ENTRIES, Ground, assert_code, read, value, write};
 
 #[test]
 fn settings_that_were_lost_find_blinded_entries_again_after_a_rotation() {
@@ -79,6 +82,24 @@ fn blinded_names_stay_blinded_though_the_first_entries_do_not_open() {
     plant_settings(&ground, "a", &settings);
     let namespace = fresh(&ground).namespace("a").unwrap();
     assert_code(set(&namespace, |_| {}), "invalid_settings");
+}
+
+#[test]
+fn leases_show_no_name_where_settings_and_entries_were_deleted() {
+    let ground = Ground::new();
+    set(&ground.namespace("a"), |settings| settings.blinded_names = true).unwrap();
+    write(&ground.namespace("a"), b"n", b"v");
+    // Whoever writes to the storage deletes the settings and all entries.
+    for document in ground.documents() {
+        block_on(ground.documents.delete(ENTRIES, &document.key, Expected::Any)).unwrap();
+    }
+    block_on(ground.documents.delete(NAMESPACES, &DocumentKey::new(*b"a").unwrap(), Expected::Any)).unwrap();
+    let namespace = fresh(&ground).namespace("a").unwrap();
+    let compute = || async { panic!("nothing is computed that could not be put") };
+    let options = ComputeOptions::default();
+    let computed = block_on(namespace.get_or_compute::<_, _, io::Error>(b"telling", &options, &Never, compute));
+    assert_code(computed, "settings_missing");
+    assert_eq!(leases(&ground), Vec::<DocumentKey>::new());
 }
 
 #[test]
