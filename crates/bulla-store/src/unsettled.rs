@@ -38,17 +38,18 @@ impl Namespace {
     ///
     /// Who writes goes by [`Namespace::settled`], and stops.
     pub(crate) async fn reading(&self) -> Result<Arc<Settled>, StoreError> {
-        let now = self.store.clock.now();
-        if let Some(settled) = self.state.settled.for_reader(now) {
+        if let Some(settled) = self.state.settled.for_reader(self.store.clock.now()) {
             return Ok(settled);
         }
         let settled = match self.settled_or_missing().await {
             Err(error) if error.leaves_entries() => Arc::new(self.makeshift().await?),
             settled => settled?,
         };
-        if settled.version == 0 || settled.doubt.is_some() {
+        // That there were neither settings nor entries says little a moment later: others write both at once.
+        if settled.doubt.is_some() {
             self.hold_by(&settled.settings);
-            self.state.settled.make_do(&settled, now);
+            // To find it out may take longer than it is gone by.
+            self.state.settled.make_do(&settled, self.store.clock.now());
         }
         Ok(settled)
     }

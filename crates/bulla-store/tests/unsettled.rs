@@ -14,6 +14,7 @@ use bulla_store::{
 };
 use pollster::block_on;
 
+use crate::computing::{Never, leases};
 use crate::ground::{ENTRIES, Ground, assert_code, check, names, pattern, read, value, write};
 use crate::quarantine::{Notes, noted};
 
@@ -362,6 +363,39 @@ fn settings_that_are_whole_again_are_followed_at_once() {
             assert_eq!(read(&namespace, b"new").unwrap(), b"v");
         }
     }
+}
+
+#[test]
+fn that_there_were_no_settings_is_not_believed() {
+    let ground = Ground::new();
+    let (store, _) = noted(&ground);
+    let namespace = store.namespace("a").unwrap();
+    assert_code(read(&namespace, b"n"), "not_found");
+    // Another process makes the namespace within the same second.
+    let settings = NamespaceSettings { blinded_names: true, ..NamespaceSettings::default() };
+    block_on(ground.namespace("a").set_settings(&settings)).unwrap();
+    write(&ground.namespace("a"), b"n", b"v");
+    let page = block_on(namespace.list(&EntryQuery::default())).unwrap();
+    assert!(matches!(&page.entries[..], [entry] if entry.name.as_bytes() == b"n" && entry.stat.is_ok()), "{page:?}");
+    assert_eq!(read(&namespace, b"n").unwrap(), b"v");
+
+    let other = store.namespace("b").unwrap();
+    assert_code(read(&other, b"n"), "not_found");
+    block_on(ground.namespace("b").set_settings(&settings)).unwrap();
+    write(&ground.namespace("b"), b"n", b"v");
+    let mut entries = block_on(other.entries(&EntryQuery::default())).unwrap();
+    assert_eq!(block_on(entries.next()).unwrap().unwrap().value.unwrap().bytes, b"v");
+
+    let third = store.namespace("c").unwrap();
+    assert_code(read(&third, b"n"), "not_found");
+    block_on(ground.namespace("c").set_settings(&settings)).unwrap();
+    let mut seen = Vec::new();
+    let computed = block_on(third.get_or_compute(b"telling", &ComputeOptions::default(), &Never, || {
+        seen = leases(&ground);
+        async { Ok::<_, StoreError>(b"v".to_vec()) }
+    }));
+    assert_eq!(computed.unwrap().by, ComputedBy::ThisCall);
+    assert!(matches!(&seen[..], [key] if !key.as_bytes().windows(7).any(|window| window == b"telling")), "{seen:?}");
 }
 
 #[test]
