@@ -94,6 +94,8 @@ struct Seen {
     settled: Option<(Arc<Settled>, Timestamp)>,
     /// What readers go by meanwhile, where no settings could be read.
     makeshift: Option<(Arc<Settled>, Timestamp)>,
+    /// What the recorder was told of last: the code of the failure, and when.
+    told: Option<(&'static str, Timestamp)>,
 }
 
 impl SettledCell {
@@ -129,6 +131,16 @@ impl SettledCell {
     pub(crate) fn make_do(&self, makeshift: &Arc<Settled>, now: Timestamp) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).makeshift = Some((Arc::clone(makeshift), now));
     }
+
+    /// Says whether the recorder is to be told of a failure: not of the same one again and again within [`SETTINGS_FRESH`].
+    fn is_news(&self, code: &'static str, now: Timestamp) -> bool {
+        let mut seen = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let is_news = seen.told.is_none_or(|(told, at)| told != code || !is_fresh(at, now));
+        if is_news {
+            seen.told = Some((code, now));
+        }
+        is_news
+    }
 }
 
 impl Seen {
@@ -140,8 +152,11 @@ impl Seen {
 
 fn fresh(seen: Option<&(Arc<Settled>, Timestamp)>, now: Timestamp) -> Option<Arc<Settled>> {
     let (settled, read) = seen?;
-    let is_fresh = *read <= now && now < read.saturating_add(SETTINGS_FRESH);
-    is_fresh.then(|| Arc::clone(settled))
+    is_fresh(*read, now).then(|| Arc::clone(settled))
+}
+
+fn is_fresh(since: Timestamp, now: Timestamp) -> bool {
+    since <= now && now < since.saturating_add(SETTINGS_FRESH)
 }
 
 impl Namespace {
@@ -258,7 +273,7 @@ impl Namespace {
         Ok(!self.store.entries.list(ENTRIES, &any).await?.documents.is_empty())
     }
 
-    /// Reads the settings. Ones that are not what was written are told to the recorder.
+    /// Reads the settings. Ones that are not what was written are told to the recorder, once in [`SETTINGS_FRESH`].
     pub(crate) async fn read_settled(&self) -> Result<Arc<Settled>, StoreError> {
         self.look_at_settings().await.map_err(|error| self.suspicious_settings(error))
     }
@@ -305,17 +320,25 @@ impl Namespace {
 
     /// Opens settings; ones that are not what was written are told to the recorder.
     pub(crate) async fn open_told(&self, sealed: Vec<u8>, revision: Revision) -> Result<Settled, StoreError> {
-        self.open_settings(sealed, revision).await.map_err(|error| self.suspicious_settings(error))
+        self.open_settings(sealed, revision).await.inspect_err(|error| {
+            if error.is_lost_settings() {
+                self.tell_of_settings(error);
+            }
+        })
     }
 
-    /// Tells the recorder of settings that are gone, or are not what was written.
+    /// Tells the recorder of settings that are gone, or are not what was written; many who read at once tell it once.
     pub(crate) fn suspicious_settings(&self, error: StoreError) -> StoreError {
-        if error.is_lost_settings() {
-            let event =
-                Event::SecurityViolation { code: error.code(), subject: &self.name, detail: &"left where they are" };
-            self.store.shared.recorder.record(&event);
+        if error.is_lost_settings() && self.state.settled.is_news(error.code(), self.store.clock.now()) {
+            self.tell_of_settings(&error);
         }
         error
+    }
+
+    fn tell_of_settings(&self, error: &StoreError) {
+        let event =
+            Event::SecurityViolation { code: error.code(), subject: &self.name, detail: &"left where they are" };
+        self.store.shared.recorder.record(&event);
     }
 
     /// Writes settings in place of those found; `None` if others were faster.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use bulla_backend::{Collection, DocumentKey, Durability, Expected, ListQuery};
@@ -361,6 +362,30 @@ fn settings_that_are_whole_again_are_followed_at_once() {
             write(&namespace, b"new", b"v");
             assert_code(read(&namespace, b"absent"), "not_found");
             assert_eq!(read(&namespace, b"new").unwrap(), b"v");
+        }
+    }
+}
+
+#[test]
+fn the_recorder_is_told_once_a_second_by_however_many() {
+    for damage in DAMAGES {
+        for knew in [false, true] {
+            let scene = Scene::new(Kind::Plain, knew);
+            damage.strike(&scene.ground, "a");
+            for _ in 0..3 {
+                thread::scope(|scope| {
+                    for _ in 0..8 {
+                        scope.spawn(|| {
+                            assert_eq!(read(&scene.namespace(), b"b").unwrap(), b"7");
+                            let put = block_on(scene.namespace().put(b"b", b"w", &PutOptions::default()));
+                            assert_code(put, damage.code(knew));
+                        });
+                    }
+                });
+                let told = scene.notes.take().matches("SecurityViolation").count();
+                assert_eq!(told, usize::from(damage.is_violation()), "{damage:?}, knew: {knew}");
+                scene.ground.clock.forward(SETTINGS_FRESH);
+            }
         }
     }
 }
