@@ -1,0 +1,1 @@
+//! What is let in of what strangers send: names, JSON, query texts.

@@ -1,0 +1,7 @@
+//! Who may do what, and the proof.
+
+#![forbid(unsafe_code)]
+
+pub mod audit;
+pub mod input;
+pub mod limits;

@@ -1,0 +1,7 @@
+//! Tests through the public interface, one module a subject.
+
+#![allow(clippy::unwrap_used)]
+
+mod audit;
+mod input;
+mod limits;
