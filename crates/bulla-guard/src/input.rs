@@ -5,6 +5,7 @@
 //! written for the place it goes to ([`encode`]).
 //!
 //! - [`Bounds`]: how much of anything is read, by route.
+//! - [`json`]: a strict reader for typed requests; bounded while it reads.
 //! - [`percent`] and [`Query`]: paths and query strings, decoded once.
 //! - [`Name`]: names of roles, objects and whatever has the grammar of key names.
 //! - [`QueryText`] and [`Context`]: what is asked, and what is known beside it.
@@ -12,6 +13,7 @@
 //! Every refusal is an [`InputError`]: the field, a stable code, and no word of the value. docs/input.md says why it is done so.
 
 pub mod encode;
+pub mod json;
 pub mod percent;
 
 mod bounds;
