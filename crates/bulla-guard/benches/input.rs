@@ -1,4 +1,4 @@
-//! What strictness costs: our JSON reader beside plain `serde_json`.
+//! What strictness costs: our JSON reader beside plain `serde_json`, and the inspection pack.
 //!
 //! `cargo bench -p bulla-guard --bench input`
 
@@ -7,6 +7,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use bulla_guard::input::inspect::{InspectionMode, inspect};
 use bulla_guard::input::{Bounds, json};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -41,6 +42,12 @@ fn main() {
     row::<Value>(
         "an object of 1,000",
         &Value::Object((0..1_000).map(|n| (format!("name {n}"), json!(n))).collect()).to_string(),
+    );
+    let text = "A text about onions, and how to import them from abroad. ".repeat(170);
+    println!(
+        "\ninspection of {} bytes: {} µs",
+        text.len(),
+        time(|| drop(black_box(inspect(&text, InspectionMode::Report)))) / 1_000
     );
 }
 

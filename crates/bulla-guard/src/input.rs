@@ -9,10 +9,12 @@
 //! - [`percent`] and [`Query`]: paths and query strings, decoded once.
 //! - [`Name`]: names of roles, objects and whatever has the grammar of key names.
 //! - [`QueryText`] and [`Context`]: what is asked, and what is known beside it.
+//! - [`inspect`]: looks for what attacks often contain; off by default.
 //!
 //! Every refusal is an [`InputError`]: the field, a stable code, and no word of the value. docs/input.md says why it is done so.
 
 pub mod encode;
+pub mod inspect;
 pub mod json;
 pub mod percent;
 

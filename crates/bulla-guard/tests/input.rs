@@ -3,6 +3,7 @@
 mod contexts;
 mod encoding;
 mod hostile_json;
+mod inspection;
 mod json;
 mod names;
 mod paths_and_queries;
