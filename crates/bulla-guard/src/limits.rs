@@ -2,8 +2,11 @@
 //!
 //! | part | bounds | keyed on |
 //! |---|---|---|
+//! | [`Guesses`] | wrong secrets: each makes the source wait longer | the peer; alerts on the key id |
 //! | [`Limiter`] | requests: a token bucket each | the peer, or the principal that was verified |
 //!
+//! A door asks in this order: for a request with a credential [`Guesses::begin`], then the
+//! check of the secret, then [`Limiter::check`] of the *principal* if it was right, or of the *peer* if it was wrong or there was none.
 //! What a stranger presents is never a key of any table, so nobody gets a bucket of their own by inventing names.
 //!
 //! Every table is bounded. All of them are safe for threads, none waits for anything, and time is a parameter.
@@ -22,6 +25,7 @@
 //! ```
 
 mod bucket;
+mod guesses;
 mod limiter;
 mod peer;
 mod quota;
@@ -29,6 +33,7 @@ mod quotas;
 mod table;
 mod verdict;
 
+pub use guesses::{Attempt, GuessAlert, GuessSettings, Guesses, TooSoon, Wrong};
 pub use limiter::{DEFAULT_ENTRIES, Limiter};
 pub use peer::Peer;
 pub use quota::{Quota, QuotaError};

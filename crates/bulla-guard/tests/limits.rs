@@ -2,6 +2,7 @@
 
 mod buckets;
 mod full_tables;
+mod guesses;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;

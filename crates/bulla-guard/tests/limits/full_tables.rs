@@ -1,6 +1,6 @@
 //! What a full table forgets.
 
-use bulla_guard::limits::{Limiter, Quotas};
+use bulla_guard::limits::{GuessSettings, Guesses, Limiter, Quotas};
 
 use super::{Person, SECOND, at, numbered, peer, per_minute};
 
@@ -68,4 +68,22 @@ fn full_buckets_are_swept() {
     assert_eq!(limiter.buckets(), 1);
     limiter.sweep(at(60 * SECOND));
     assert_eq!(limiter.buckets(), 0);
+}
+
+#[test]
+fn a_source_that_guesses_waits_on_though_many_others_guess_once() {
+    let guesses = Guesses::new(GuessSettings { entries: 1_000, ..GuessSettings::default() });
+    let mut now = 0;
+    for _ in 0..6 {
+        let attempt = guesses.begin(peer("192.0.2.1"), at(now)).unwrap();
+        now += u64::try_from(attempt.wrong(None, at(now)).delay.as_millis()).unwrap();
+    }
+    // Now it waits for 60 seconds after each.
+    let attempt = guesses.begin(peer("192.0.2.1"), at(now)).unwrap();
+    let _delay = attempt.wrong(None, at(now));
+    for number in 0..20_000 {
+        let _delay = guesses.begin(numbered(number), at(now)).unwrap().wrong(None, at(now));
+    }
+    assert!(guesses.sources() <= 1_000);
+    assert_eq!(guesses.begin(peer("192.0.2.1"), at(now)).unwrap_err().wait.as_secs(), 60);
 }
