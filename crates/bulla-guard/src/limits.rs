@@ -2,10 +2,11 @@
 //!
 //! | part | bounds | keyed on |
 //! |---|---|---|
+//! | [`Connections`] | connections that are open at once | the peer |
 //! | [`Guesses`] | wrong secrets: each makes the source wait longer | the peer; alerts on the key id |
 //! | [`Limiter`] | requests: a token bucket each | the peer, or the principal that was verified |
 //!
-//! A door asks in this order: for a request with a credential [`Guesses::begin`], then the
+//! A door asks in this order: [`Connections::admit`] when a peer connects; for a request with a credential [`Guesses::begin`], then the
 //! check of the secret, then [`Limiter::check`] of the *principal* if it was right, or of the *peer* if it was wrong or there was none.
 //! What a stranger presents is never a key of any table, so nobody gets a bucket of their own by inventing names.
 //!
@@ -25,6 +26,7 @@
 //! ```
 
 mod bucket;
+mod connections;
 mod guesses;
 mod limiter;
 mod peer;
@@ -33,6 +35,7 @@ mod quotas;
 mod table;
 mod verdict;
 
+pub use connections::{Connection, ConnectionLimits, ConnectionRefused, Connections};
 pub use guesses::{Attempt, GuessAlert, GuessSettings, Guesses, TooSoon, Wrong};
 pub use limiter::{DEFAULT_ENTRIES, Limiter};
 pub use peer::Peer;

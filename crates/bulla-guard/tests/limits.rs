@@ -1,6 +1,7 @@
 //! Tests of `limits`.
 
 mod buckets;
+mod connections;
 mod full_tables;
 mod guesses;
 
