@@ -5,6 +5,7 @@
 //! | [`Connections`] | connections that are open at once | the peer |
 //! | [`Guesses`] | wrong secrets: each makes the source wait longer | the peer; alerts on the key id |
 //! | [`Limiter`] | requests: a token bucket each | the peer, or the principal that was verified |
+//! | [`SharedLimiter`] | the same for several servers together | the same |
 //!
 //! A door asks in this order: [`Connections::admit`] when a peer connects; for a request with a credential [`Guesses::begin`], then the
 //! check of the secret, then [`Limiter::check`] of the *principal* if it was right, or of the *peer* if it was wrong or there was none.
@@ -32,6 +33,7 @@ mod limiter;
 mod peer;
 mod quota;
 mod quotas;
+mod shared;
 mod table;
 mod verdict;
 
@@ -41,4 +43,5 @@ pub use limiter::{DEFAULT_ENTRIES, Limiter};
 pub use peer::Peer;
 pub use quota::{Quota, QuotaError};
 pub use quotas::{Quotas, Subject, Verified};
+pub use shared::{CounterAway, SHARED_PATIENCE, SharedBucket, SharedCounter, SharedLimiter, Taken, Timer};
 pub use verdict::{Policy, Verdict};

@@ -4,6 +4,7 @@ mod buckets;
 mod connections;
 mod full_tables;
 mod guesses;
+mod shared;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
