@@ -1,1 +1,5 @@
 //! Tests of `audit`.
+
+#![allow(clippy::panic)]
+
+mod tree;
