@@ -2,5 +2,11 @@
 
 #![allow(clippy::panic)]
 
+mod crashes;
+mod detection;
+mod events;
+mod ground;
+mod log;
 mod notes;
+mod processes;
 mod tree;
