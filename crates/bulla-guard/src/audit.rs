@@ -9,6 +9,7 @@ mod log;
 mod logged;
 mod note;
 mod proof;
+mod publish;
 mod queue;
 mod reader;
 mod recorder;
@@ -18,6 +19,7 @@ mod tree;
 mod turn;
 mod value;
 mod verdict;
+mod witness;
 
 pub use error::{AuditError, Result};
 pub use event::{Batch, Class, Event, Level, MAX_FIELDS, Outcome, Phase, Severity};
@@ -25,6 +27,7 @@ pub use log::{Intent, Log, LogOptions, LogStatus, Recovery, Reprove};
 pub use logged::{LoggedEvent, MAX_EVENT_LEN, MalformedEvent};
 pub use note::{Checkpoint, MAX_NOTE_LEN, MAX_SIGNATURES, NoteError, NoteKey, Origin, SignedNote};
 pub use proof::Proof;
+pub use publish::{Publication, PublishedLog, publish, verify_machines};
 pub use reader::{Events, LogReader, Stored};
 pub use recorder::AuditRecorder;
 pub use search::Filter;
@@ -34,3 +37,4 @@ pub use tree::{
 };
 pub use value::{Code, Identifier, MAX_TEXT_LEN, ParseCodeError, Text, Value};
 pub use verdict::{Verdict, Verified};
+pub use witness::{DocumentWitness, Witness};

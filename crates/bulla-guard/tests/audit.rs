@@ -9,4 +9,5 @@ mod ground;
 mod log;
 mod notes;
 mod processes;
+mod publication;
 mod tree;
