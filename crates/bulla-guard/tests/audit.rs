@@ -2,9 +2,11 @@
 
 #![allow(clippy::panic)]
 
+mod alerts;
 mod crashes;
 mod detection;
 mod events;
+mod exports;
 mod ground;
 mod log;
 mod notes;
