@@ -13,3 +13,4 @@ mod notes;
 mod processes;
 mod publication;
 mod tree;
+mod vectors;

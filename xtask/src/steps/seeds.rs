@@ -23,6 +23,8 @@ pub(crate) fn from_vectors(workspace: &Workspace, target: &str) -> Result<Option
         "archive" => ("archive", |vector| {
             base64(&vector["archive"]).map(|file| [b"\0", &file[..]].concat()).into_iter().collect()
         }),
+        "audit_event" => ("audit", |vector| hex(&vector["stored"]).into_iter().collect()),
+        "audit_note" => ("audit", |vector| [text(&vector["note"]), text(&vector["proof"])].concat()),
         "context" => ("seal", |vector| hex(&vector["context_cbor"]).into_iter().collect()),
         "entry" => ("store", |vector| hex(&vector["entry"]).into_iter().collect()),
         "fleche_file" => ("fleche", |vector| hex(&vector["file"]).into_iter().collect()),

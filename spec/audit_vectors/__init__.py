@@ -1,0 +1,1 @@
+"""Scenarios for `audit.md`, and a second implementation to check them with."""
