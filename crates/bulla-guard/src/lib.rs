@@ -1,4 +1,12 @@
-//! Who may do what, and the proof.
+//! What strangers may send and how often, and the proof of what was done.
+//!
+//! | you want | use |
+//! |---|---|
+//! | names, texts, URLs and JSON as they are, or a refusal that says what is wrong | [`mod@input`] |
+//! | to hold somebody to a rate, slow down who guesses secrets, count connections | [`limits`] |
+//! | a log of what was done, that nobody can rewrite, and proofs from it | [`audit`] |
+//!
+//! `spec/audit.md` states the log byte by byte. This crate knows no socket and no runtime, and takes the time from its callers.
 
 #![forbid(unsafe_code)]
 
