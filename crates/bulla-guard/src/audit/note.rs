@@ -76,6 +76,11 @@ impl NoteKey {
     }
 }
 
+/// Decodes the one form that bytes have: the library also takes several encodings behind each other, each with its padding.
+pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
+    BASE64.decode(text.as_bytes()).ok().filter(|bytes| BASE64.encode(bytes) == text)
+}
+
 fn is_name(name: &str) -> bool {
     !name.is_empty()
         && !name.contains(|character: char| character.is_whitespace() || character.is_control() || character == '+')
@@ -139,7 +144,7 @@ impl SignedNote {
         for line in lines.split('\n') {
             let (name, signature) =
                 line.strip_prefix(MARK).and_then(|line| line.split_once(' ')).ok_or(NoteError::Malformed)?;
-            let signature = BASE64.decode(signature.as_bytes()).map_err(|_| NoteError::Malformed)?;
+            let signature = base64(signature).ok_or(NoteError::Malformed)?;
             if !is_name(name) || signature.len() < 5 || signatures.len() == MAX_SIGNATURES {
                 return Err(NoteError::Malformed);
             }
@@ -242,8 +247,7 @@ impl Checkpoint {
             return Err(NoteError::Foreign);
         }
         let number: u64 = size.parse().map_err(|_| NoteError::Malformed)?;
-        let root =
-            BASE64.decode(root.as_bytes()).ok().and_then(|root| root.try_into().ok()).ok_or(NoteError::Malformed)?;
+        let root = base64(root).and_then(|root| root.try_into().ok()).ok_or(NoteError::Malformed)?;
         if number.to_string() != size {
             return Err(NoteError::Malformed);
         }
@@ -271,5 +275,18 @@ impl Checkpoint {
 impl fmt::Display for Checkpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.note.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_one_form_in_base64() {
+        assert_eq!(base64("AAECAwQ=").as_deref(), Some(&[0, 1, 2, 3, 4][..]));
+        for other in ["AA==AQ==", "AAECAwQ", "AAECAwR=", "AAEC AwQ=", "AAECAwQ=="] {
+            assert_eq!(base64(other), None, "{other}");
+        }
     }
 }

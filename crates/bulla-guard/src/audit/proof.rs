@@ -6,7 +6,7 @@ use std::str::FromStr;
 use data_encoding::BASE64;
 
 use super::error::{AuditError, Result};
-use super::note::{Checkpoint, MAX_NOTE_LEN, NoteError, Origin, SignedNote};
+use super::note::{Checkpoint, MAX_NOTE_LEN, NoteError, Origin, SignedNote, base64};
 use super::tree::{Hash, leaf_hash, verify_inclusion};
 
 const FIRST_LINE: &str = "c2sp.org/tlog-proof@v1";
@@ -67,14 +67,14 @@ impl FromStr for Proof {
         let (head, note) = rest.split_once("\n\n").ok_or(malformed)?;
         let mut lines = head.split('\n').peekable();
         if let Some(extra) = lines.peek().and_then(|line| line.strip_prefix("extra ")) {
-            BASE64.decode(extra.as_bytes()).map_err(|_| malformed)?;
+            base64(extra).ok_or(malformed)?;
             lines.next();
         }
         let digits = lines.next().and_then(|line| line.strip_prefix("index ")).ok_or(malformed)?;
         let index: u64 = digits.parse().map_err(|_| malformed)?;
         let mut hashes = Vec::new();
         for line in lines {
-            let hash = BASE64.decode(line.as_bytes()).ok().and_then(|hash| hash.try_into().ok()).ok_or(malformed)?;
+            let hash = base64(line).and_then(|hash| hash.try_into().ok()).ok_or(malformed)?;
             hashes.push(hash);
         }
         if index.to_string() != digits || hashes.len() > MAX_HASHES {
