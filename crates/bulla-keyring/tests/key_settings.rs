@@ -302,3 +302,33 @@ fn system_keys_are_made_at_their_first_use() {
     assert_eq!(code(block(keyring.system_version(&pepper, audit.id()))), "unknown_version");
     assert!(bulla_keyring::SystemKey::index(&name("1/2/3/4/5/6/7")).is_err());
 }
+
+#[test]
+fn the_system_key_that_seals_renews_as_all_others() {
+    let (team, keyring) = Team::begin();
+    let other = team.open(&team.founder).unwrap();
+    let access = bulla_keyring::SystemKey::access();
+    assert_eq!(access.to_string(), "sys/access");
+    assert!(block(other.find_system_seal_key(&access)).unwrap().is_none(), "a look makes none");
+    let (here, there) =
+        (block(keyring.system_seal_key(&access)).unwrap(), block(other.system_seal_key(&access)).unwrap());
+    assert_eq!(here.id(), there.id());
+    let context = bulla_seal::Context::in_domain("bulla/test", &team.project).build().unwrap();
+    let sealed = here.seal_key().seal(here.params(), &context, b"a row").unwrap();
+    block(keyring.begin_epoch()).unwrap();
+    block(keyring.renew_key(&access.to_string().parse().unwrap())).unwrap();
+    team.clock.advance(1_000);
+    let newest = block(other.find_system_seal_key(&access)).unwrap().unwrap();
+    assert!(newest.id() != here.id() && newest.number() > here.number());
+    let old = block(other.system_seal_version(&access, here.id())).unwrap();
+    assert_eq!(old.seal_key().open(&context, &sealed).unwrap(), b"a row");
+    // Neither kind serves as the other, and no key of a user is one of Bulla's own.
+    let pepper = bulla_keyring::SystemKey::pepper();
+    let of_hmac = block(keyring.system_key(&pepper)).unwrap();
+    assert_eq!(code(block(keyring.system_key(&access))), "wrong_use");
+    assert_eq!(code(block(keyring.system_seal_key(&pepper))), "wrong_use");
+    assert_eq!(code(block(keyring.system_seal_version(&access, of_hmac.id()))), "unknown_version");
+    let orders = block(keyring.create_key(&name("orders"), Algorithm::default())).unwrap();
+    let orders = block(keyring.current(&orders.name)).unwrap();
+    assert_eq!(code(block(keyring.system_seal_version(&access, orders.id()))), "unknown_version");
+}

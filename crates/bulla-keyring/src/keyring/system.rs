@@ -7,23 +7,32 @@ use bulla_seal::{KeyVersionId, MAC_LEN, MacKey};
 
 use super::Keyring;
 use crate::key::{Prepared, Version};
-use crate::{Algorithm, KeyName, KeyringError, NameError, Result, VersionInfo};
+use crate::{Algorithm, KeyName, KeyVersion, KeyringError, NameError, Result, VersionInfo};
 
-/// A key that Bulla makes for itself, for HMAC with SHA-256. No operation that takes a [`KeyName`] uses one.
+/// A key that Bulla makes for itself: for HMAC with SHA-256, or to seal. No operation that takes a [`KeyName`] uses one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SystemKey(KeyName);
+pub struct SystemKey {
+    name: KeyName,
+    algorithm: Algorithm,
+}
 
 impl SystemKey {
     /// Returns the key under which secrets of API keys are stored.
     #[must_use]
     pub fn pepper() -> Self {
-        Self(KeyName::of_system("pepper"))
+        Self::for_hmac(KeyName::of_system("pepper"))
     }
 
     /// Returns the key under which identifiers in the audit log are blinded.
     #[must_use]
     pub fn audit() -> Self {
-        Self(KeyName::of_system("audit"))
+        Self::for_hmac(KeyName::of_system("audit"))
+    }
+
+    /// Returns the key under which it is sealed who may do what.
+    #[must_use]
+    pub fn access() -> Self {
+        Self { name: KeyName::of_system("access"), algorithm: Algorithm::Aes256Gcm }
     }
 
     /// Returns the key under which names and digests of a namespace are blinded.
@@ -31,13 +40,17 @@ impl SystemKey {
     /// # Errors
     /// [`NameError::Segments`] if the namespace has more than six segments.
     pub fn index(namespace: &KeyName) -> std::result::Result<Self, NameError> {
-        format!("{}/{namespace}", KeyName::of_system("index")).parse().map(Self)
+        format!("{}/{namespace}", KeyName::of_system("index")).parse().map(Self::for_hmac)
+    }
+
+    fn for_hmac(name: KeyName) -> Self {
+        Self { name, algorithm: Algorithm::HmacSha256 }
     }
 }
 
 impl fmt::Display for SystemKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.name.fmt(f)
     }
 }
 
@@ -76,41 +89,52 @@ impl SystemVersion {
 }
 
 impl Keyring {
-    /// Returns the newest version of a system key, which is made at its first use.
+    /// Returns the newest version of a system key for HMAC, which is made at its first use.
     ///
     /// # Errors
     /// As [`Keyring::current`].
     pub async fn system_key(&self, key: &SystemKey) -> Result<SystemVersion> {
-        let newest = match self.newest(&key.0, 1).await {
-            Err(KeyringError::NoKey(_)) => {
-                match self.make_key(&key.0, Algorithm::HmacSha256, &[], None).await {
-                    Ok(_) | Err(KeyringError::KeyExists(_)) => {}
-                    Err(error) => return Err(error),
-                }
-                self.newest(&key.0, 1).await
-            }
-            newest => newest,
-        };
-        prepared(&newest?.0)
+        authenticating(&*self.newest_of_system(key).await?)
     }
 
-    /// Returns the newest version of a system key; `None` if the key was never made, and it is not made now.
+    /// Returns the newest version of a system key for HMAC; `None` if the key was never made, and it is not made now.
     ///
     /// # Errors
     /// As [`Keyring::current`].
     pub async fn find_system_key(&self, key: &SystemKey) -> Result<Option<SystemVersion>> {
-        match self.newest(&key.0, 1).await {
-            Err(KeyringError::NoKey(_)) => Ok(None),
-            newest => prepared(&newest?.0).map(Some),
-        }
+        self.find_newest_of_system(key).await?.map(|newest| authenticating(&newest)).transpose()
     }
 
-    /// Returns the version of a system key that has an id.
+    /// Returns the version of a system key for HMAC that has an id.
     ///
     /// # Errors
     /// As [`Keyring::version`].
     pub async fn system_version(&self, key: &SystemKey, id: KeyVersionId) -> Result<SystemVersion> {
-        prepared(&*self.find(id, Some(&key.0)).await?)
+        authenticating(&*self.find(id, Some(&key.name)).await?)
+    }
+
+    /// Returns the newest version of a system key that seals, which is made at its first use. Ask for each message.
+    ///
+    /// # Errors
+    /// As [`Keyring::current`].
+    pub async fn system_seal_key(&self, key: &SystemKey) -> Result<Arc<KeyVersion>> {
+        sealing(&*self.newest_of_system(key).await?)
+    }
+
+    /// Returns the newest version of a system key that seals; `None` if the key was never made, and it is not made now.
+    ///
+    /// # Errors
+    /// As [`Keyring::current`].
+    pub async fn find_system_seal_key(&self, key: &SystemKey) -> Result<Option<Arc<KeyVersion>>> {
+        self.find_newest_of_system(key).await?.map(|newest| sealing(&newest)).transpose()
+    }
+
+    /// Returns the version of a system key that seals which a sealed value names.
+    ///
+    /// # Errors
+    /// As [`Keyring::version`].
+    pub async fn system_seal_version(&self, key: &SystemKey, id: KeyVersionId) -> Result<Arc<KeyVersion>> {
+        sealing(&*self.find(id, Some(&key.name)).await?)
     }
 
     /// Makes a new version of a system key.
@@ -118,13 +142,35 @@ impl Keyring {
     /// # Errors
     /// As [`Keyring::rotate_key`].
     pub async fn rotate_system_key(&self, key: &SystemKey) -> Result<VersionInfo> {
-        self.rotate(&mut self.trusted().await?, &key.0).await
+        self.rotate(&mut self.trusted().await?, &key.name).await
+    }
+
+    async fn newest_of_system(&self, key: &SystemKey) -> Result<Arc<Version>> {
+        if let Some(newest) = self.find_newest_of_system(key).await? {
+            return Ok(newest);
+        }
+        match self.make_key(&key.name, key.algorithm, &[], None).await {
+            Ok(_) | Err(KeyringError::KeyExists(_)) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(self.newest(&key.name, 1).await?.0)
+    }
+
+    async fn find_newest_of_system(&self, key: &SystemKey) -> Result<Option<Arc<Version>>> {
+        match self.newest(&key.name, 1).await {
+            Err(KeyringError::NoKey(_)) => Ok(None),
+            newest => Ok(Some(newest?.0)),
+        }
     }
 }
 
-fn prepared(version: &Version) -> Result<SystemVersion> {
+fn authenticating(version: &Version) -> Result<SystemVersion> {
     match &version.prepared {
         Prepared::Mac(key) => Ok(SystemVersion { id: version.id, number: version.number, key: Arc::clone(key) }),
-        _ => Err(version.wrong_use("serve Bulla itself")),
+        _ => Err(version.wrong_use("authenticate for Bulla itself")),
     }
+}
+
+fn sealing(version: &Version) -> Result<Arc<KeyVersion>> {
+    version.sealing("seal for Bulla itself").cloned()
 }
