@@ -29,6 +29,14 @@ impl Keyring {
         self.last_seen().machines.clone()
     }
 
+    /// Returns a machine that is in.
+    ///
+    /// # Errors
+    /// As [`Keyring::refresh`].
+    pub async fn machine(&self, fingerprint: Fingerprint) -> Result<Option<Machine>> {
+        Ok(self.trusted().await?.machines.get(&fingerprint).cloned())
+    }
+
     /// Returns every time that a machine was let in, by whom, and whether and by whom it was put out again, in the order of the log.
     ///
     /// # Errors
