@@ -1,0 +1,18 @@
+//! Tests of `access`.
+
+mod approles;
+mod attacks;
+mod bindings;
+mod credentials;
+mod faults;
+mod freshness;
+mod keys;
+mod machines;
+mod model;
+mod patterns;
+mod policies;
+mod processes;
+mod renewal;
+mod setting;
+mod tokens;
+mod users;
