@@ -81,7 +81,10 @@ impl Queue {
     /// Adds a request.
     pub(super) fn push(&self, request: Request) -> Result<()> {
         let mut waiting = self.waiting();
-        let is_full = waiting.requests.len() >= MAX_WAITING || waiting.bytes + request.len() > MAX_WAITING_BYTES;
+        // A flood of events that nobody waits for leaves room for those that somebody does.
+        let share = if matches!(request, Request::Note(_)) { 2 } else { 1 };
+        let is_full =
+            waiting.requests.len() >= MAX_WAITING / share || waiting.bytes + request.len() > MAX_WAITING_BYTES / share;
         let refused = if waiting.is_closed {
             Some(AuditError::Closed)
         } else {

@@ -81,10 +81,13 @@ impl LogReader {
         let mut wanted = Wanted::new([Some(&checkpoint), against].into_iter().flatten());
         let mut scan = self.folder.scan(parts);
         let len = loop {
-            let tree = scan.tree().cloned().unwrap_or_default();
-            wanted.hold(&tree)?;
+            let mut len = 0;
+            if let Some(tree) = scan.tree() {
+                wanted.hold(tree)?;
+                len = tree.len();
+            }
             if scan.next()?.is_none() {
-                break tree.len();
+                break len;
             }
         };
         if scan.is_torn() && len < checkpoint.size() {

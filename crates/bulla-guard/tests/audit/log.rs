@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use bulla_backend::testing::{Fault, SimDisk};
-use bulla_backend::{Event as Reported, Recorder};
+use bulla_backend::{Disk, Event as Reported, OpenMode, Recorder};
 use bulla_guard::audit::{
     AuditError, AuditRecorder, Class, Code, Event, Log, Outcome, Phase, Reprove, Severity, Value, Verdict,
 };
@@ -188,6 +188,32 @@ fn strict_events_fail_while_the_log_cannot_be_written_and_others_leave_a_gap() {
     let lost: Vec<_> = gaps.iter().map(|gap| gap.field("lost").cloned()).collect();
     assert_eq!(lost, [Some(Value::Number(3))]);
     assert!(matches!(ground.reader().verify(None), Verdict::Ok(_)));
+}
+
+#[test]
+fn a_flood_of_denials_leaves_room_for_what_is_strict() {
+    let disk = SimDisk::new();
+    let ground = Ground::on(Arc::new(disk.clone()), "/log".as_ref());
+    let log = ground.open();
+    // Another process is at work, and the writer waits.
+    let other = disk.open("/log/lock".as_ref(), OpenMode::Write).unwrap();
+    other.lock().unwrap();
+    for _ in 0..20_000 {
+        log.note(Event::authentication("key", Outcome::Failure));
+    }
+    let lost = log.status().lost;
+    assert!(lost > 0);
+    let mut appending = Box::pin(log.append(event(1)));
+    let waker = std::task::Waker::noop();
+    assert!(appending.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
+    drop(other);
+    block_on(appending).unwrap();
+    block_on(log.close()).unwrap();
+    let reader = ground.reader();
+    let events = reader.events(0).unwrap().map(|stored| stored.unwrap().event().unwrap());
+    let gaps = events.filter_map(|event| event.field("lost").cloned()).collect::<Vec<_>>();
+    assert_eq!(gaps, [Value::Number(lost)]);
+    assert_eq!(numbers(&ground.reader()), [1]);
 }
 
 #[test]
