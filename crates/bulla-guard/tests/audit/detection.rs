@@ -1,12 +1,16 @@
 //! The detection matrix: what is done to the files of a log, and who finds it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
 
+use bulla_backend::testing::SimDisk;
+use bulla_backend::{Disk, OpenMode};
 use bulla_guard::audit::{Checkpoint, Frontier, Log, Origin, SignedNote, Verdict};
 use data_encoding::BASE64;
+use proptest::prelude::*;
 
-use super::ground::Ground;
+use super::ground::{Ground, numbers};
 
 /// The contents of the frames of a segment, with its header.
 fn frames(segment: &[u8]) -> Vec<Vec<u8>> {
@@ -232,6 +236,102 @@ fn what_was_acknowledged_but_not_signed_yet_is_missed_by_the_next_writer() {
     let checkpoint = pollster::block_on(log.checkpoint());
     assert!(checkpoint.is_err(), "what does not fit is not signed");
 }
+
+#[test]
+fn a_log_that_does_not_open_is_left_as_it_is() {
+    let ground = Ground::new();
+    let mut options = ground.options();
+    options.segment_len = 700;
+    let log = Log::open(ground.disk.clone(), &ground.folder, options).unwrap();
+    super::ground::append(&log, 12);
+    pollster::block_on(log.close()).unwrap();
+    fs::write(ground.folder.join("lock"), []).unwrap();
+    let files = || {
+        let paths = fs::read_dir(&ground.folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = paths.map(|path| (path.clone(), fs::read(&path).unwrap())).collect();
+        files.sort();
+        files
+    };
+    let before = files();
+    for (path, bytes) in before.iter().filter(|(path, _)| path.to_string_lossy().contains("segment-")) {
+        // A header, an event, and the last of all.
+        for at in [5, bytes.len() / 2, bytes.len() - 1] {
+            let mut edited = bytes.clone();
+            edited[at] ^= 1;
+            fs::write(path, &edited).unwrap();
+            let found = files();
+            assert!(
+                Log::open(ground.disk.clone(), &ground.folder, ground.options()).is_err(),
+                "{} at {at}",
+                path.display()
+            );
+            assert_eq!(files(), found, "{} at {at}", path.display());
+            fs::write(path, bytes).unwrap();
+        }
+    }
+    assert_eq!(files(), before);
+    drop(ground.open());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_log_opens_if_and_only_if_it_verifies_and_what_was_signed_stays(
+        changes in prop::collection::vec((0_usize..4, any::<prop::sample::Index>(), 0_usize..40, prop::collection::vec(any::<u8>(), 0..40)), 1..3),
+    ) {
+        let (ground, files, signed) = &*SAMPLE;
+        let disk = Arc::new(SimDisk::new());
+        let ground = Ground { disk: disk.clone(), ..ground.clone() };
+        disk.create_folder(&ground.folder).unwrap();
+        let mut files = files.clone();
+        for (file, at, removed, added) in changes {
+            let file = file % files.len();
+            let bytes = &mut files[file].1;
+            let begin = at.index(bytes.len() + 1);
+            let end = (begin + removed).min(bytes.len());
+            bytes.splice(begin..end, added);
+        }
+        for (path, bytes) in &files {
+            disk.open(path, OpenMode::CreateNew).unwrap().write_at(0, bytes).unwrap();
+        }
+        let reader = ground.reader();
+        let is_ok = matches!(reader.verify(None), Verdict::Ok(_));
+        if is_ok {
+            prop_assert!(numbers(&reader).starts_with(signed));
+        }
+        let opened = Log::open(ground.disk.clone(), &ground.folder, ground.options());
+        prop_assert_eq!(opened.is_ok(), is_ok, "{:?}", opened);
+        drop(opened);
+        prop_assert_eq!(matches!(reader.verify(None), Verdict::Ok(_)), is_ok);
+    }
+}
+
+type Sample = (Ground, Vec<(PathBuf, Vec<u8>)>, Vec<u64>);
+
+/// The files of a log of a few segments, and the numbers of its events.
+static SAMPLE: LazyLock<Sample> = LazyLock::new(|| {
+    let disk = Arc::new(SimDisk::new());
+    let ground = Ground::on(disk.clone(), "/log".as_ref());
+    let mut options = ground.options();
+    options.segment_len = 700;
+    let log = Log::open(ground.disk.clone(), &ground.folder, options).unwrap();
+    super::ground::append(&log, 10);
+    pollster::block_on(log.close()).unwrap();
+    let mut files = Vec::new();
+    for name in disk.list(&ground.folder).unwrap() {
+        if ["segment-", "checkpoint"].iter().any(|kept| name.to_string_lossy().starts_with(kept)) {
+            let path = ground.folder.join(name);
+            let file = disk.open(&path, OpenMode::Read).unwrap();
+            let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
+            file.read_at(0, &mut bytes).unwrap();
+            files.push((path, bytes));
+        }
+    }
+    files.sort();
+    let signed = numbers(&ground.reader());
+    (ground, files, signed)
+});
 
 /// Signs what is in the first segment of a log anew, with the key of a machine.
 fn resign(ground: &Ground, by: &Ground) {

@@ -74,7 +74,11 @@ impl Local {
             };
         }
         let Some((header, frames)) = self.folder.header(ordinal)? else {
-            remove_leftover(&self.folder, ordinal, note)?;
+            let signed = self.folder.checkpoint()?.map_or(0, |checkpoint| checkpoint.size());
+            if note.is_some_and(|note| note.ordinal >= ordinal) || signed > self.len() {
+                return Err(AuditError::Altered(format!("segment {ordinal} has no whole header")));
+            }
+            remove_leftover(&self.folder, ordinal)?;
             return Ok(false);
         };
         // What is left of the segment before.
@@ -97,10 +101,7 @@ impl Local {
 }
 
 /// Removes a segment without a whole header, of which nobody can have been told: its first write had failed, or was lost with the power.
-pub(super) fn remove_leftover(folder: &Folder, ordinal: u64, note: Option<Note>) -> Result<()> {
-    if note.is_some_and(|note| note.ordinal >= ordinal) {
-        return Err(AuditError::Altered(format!("segment {ordinal} has no whole header")));
-    }
+pub(super) fn remove_leftover(folder: &Folder, ordinal: u64) -> Result<()> {
     let path = folder.segment_path(ordinal);
     let removed = folder.disk.remove(&path).and_then(|()| folder.disk.sync_folder(&folder.path));
     removed.map_err(|error| AuditError::io("remove what was left of a segment", path.display(), &error))

@@ -93,13 +93,16 @@ impl Start {
         let folder = &self.folder;
         let note = turn.note().map_err(|error| folder.failure("lock the audit log", &error))?;
         let (mut parts, leftover) = folder.parts()?;
-        if let Some(ordinal) = leftover {
-            remove_leftover(folder, ordinal, note)?;
-        }
         if let Some(note) = note.filter(|note| note.ordinal >= parts.len() as u64) {
-            return Err(AuditError::Truncated(format!("segment {} is missing", note.ordinal)));
+            return Err(match leftover {
+                Some(ordinal) => AuditError::Altered(format!("segment {ordinal} has no whole header")),
+                None => AuditError::Truncated(format!("segment {} is missing", note.ordinal)),
+            });
         }
         if parts.is_empty() && checkpoint.size() == 0 {
+            if let Some(ordinal) = leftover {
+                remove_leftover(folder, ordinal)?;
+            }
             let nowhere = Place { ordinal: 0, offset: 0, tree: Frontier::new() };
             Local::write_segment(folder, 0, &nowhere, &BTreeMap::new(), &[], Frontier::new())?;
             parts = folder.parts()?.0;
@@ -130,6 +133,10 @@ impl Start {
         if let Some(missing) = wanted.last() {
             let there = tail.place.tree.len();
             return Err(AuditError::Truncated(format!("{} events were signed, {there} are there", missing.size())));
+        }
+        // Nothing is changed before all that was signed is found.
+        if let Some(ordinal) = leftover.filter(|ordinal| *ordinal > tail.place.ordinal) {
+            remove_leftover(folder, ordinal)?;
         }
         let from = note.filter(|note| note.ordinal == tail.place.ordinal).map_or(0, |note| note.length);
         make_durable(folder, &segment, from, &tail)?;
