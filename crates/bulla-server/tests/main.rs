@@ -1,0 +1,6 @@
+//! The HTTP API, through its own doors.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+
+mod kv;
+mod transit;
