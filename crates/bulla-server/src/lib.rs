@@ -1,9 +1,48 @@
 //! Bulla's HTTP API.
+//!
+//! | you want | use |
+//! |---|---|
+//! | an endpoint | [`Endpoint::write`] and its like, then [`Draft::json`] |
+//! | to answer requests, from the network or not | [`App`] |
+//! | to decide who is let in | [`Door`] |
+//!
+//! Everything the API has is in one [`Table`]: it is what routes, admits, documents and counts.
 
 #![forbid(unsafe_code)]
 
+mod admission;
+mod answer;
+mod app;
+mod body;
+mod call;
+mod config;
 mod error;
+mod json;
 pub mod kv;
+mod logs;
+mod metrics;
+mod mounts;
+mod peer;
+mod query;
+mod request_id;
+mod system;
+mod table;
 pub mod transit;
 
+pub use admission::{Admission, Admitted, Credential, Door, Head, Outcome};
+pub use answer::{Answer, AnswerBody, Broken, StreamWriter};
+pub use app::{App, AppBuilder, AppError, Collector};
+pub use body::BodyReader;
+pub use call::Call;
+pub use config::{ClientCertificates, Config, Limits, Listen, TimeOuts, TlsFiles};
 pub use error::ApiError;
+pub use logs::{LogFormat, LogTakenError, log_to_stderr, logger};
+pub use metrics::Exposition;
+pub use mounts::{Mount, MountError, Mounts};
+pub use peer::{Address, ClientCertificate, Network, ParseNetworkError, Peer, counted};
+pub use query::Query;
+pub use request_id::RequestId;
+pub use system::{Check, NotReady};
+pub use table::{
+    Audit, Capability, Data, Draft, Endpoint, Kind, NoContent, Plain, Requires, Respond, Table, TableError, Text, Verb,
+};

@@ -1,0 +1,110 @@
+//! What a handler gets.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use crate::admission::Admitted;
+use crate::mounts::Mount;
+use crate::peer::Peer;
+use crate::query::Query;
+use crate::table::{Endpoint, Verb};
+use crate::{ApiError, App, RequestId};
+
+/// A request that was let in: where it leads, who asks, and what it is asked of.
+#[derive(Debug)]
+pub struct Call {
+    pub(crate) app: Arc<App>,
+    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) verb: Verb,
+    pub(crate) parameters: Vec<(&'static str, String)>,
+    pub(crate) query: Query,
+    /// Without those that hold credentials.
+    pub(crate) headers: HeaderMap,
+    pub(crate) mount: Option<Arc<Mount>>,
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) admitted: Arc<Admitted>,
+    pub(crate) id: RequestId,
+}
+
+impl Call {
+    /// Returns what the server works on.
+    #[must_use]
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Returns the project.
+    #[must_use]
+    pub fn project(&self) -> &Arc<bulla::Project> {
+        self.app.project()
+    }
+
+    /// Returns the endpoint.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Returns how it is called.
+    #[must_use]
+    pub fn verb(&self) -> Verb {
+        self.verb
+    }
+
+    /// Returns a parameter of the path, decoded. One that this path of the endpoint does not have is empty.
+    #[must_use]
+    pub fn param(&self, name: &str) -> &str {
+        self.optional_param(name).unwrap_or_default()
+    }
+
+    /// Returns a parameter that only some paths of the endpoint have.
+    #[must_use]
+    pub fn optional_param(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(parameter, _)| *parameter == name).map(|(_, value)| &**value)
+    }
+
+    /// Returns the parameters after `?`.
+    #[must_use]
+    pub fn query(&self) -> &Query {
+        &self.query
+    }
+
+    /// Returns a header, if it is there once and is text. Those that hold credentials are not to be had.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.get_all(name).iter();
+        let value = values.next()?.to_str().ok()?;
+        values.next().is_none().then_some(value)
+    }
+
+    /// Returns the mount that the path leads into.
+    ///
+    /// # Errors
+    /// 404, for an endpoint that belongs to no kind of mount.
+    pub fn mount(&self) -> Result<&Mount, ApiError> {
+        self.mount.as_deref().ok_or_else(ApiError::nothing)
+    }
+
+    /// Returns who is at the other end.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Returns the proof that it was let in, and who was.
+    #[must_use]
+    pub fn admitted(&self) -> &Admitted {
+        &self.admitted
+    }
+
+    /// Returns the id of the request.
+    #[must_use]
+    pub fn request_id(&self) -> RequestId {
+        self.id.clone()
+    }
+
+    pub(crate) async fn begin(&self) -> Result<(), ApiError> {
+        self.admitted.begin().await
+    }
+}
