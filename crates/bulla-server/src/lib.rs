@@ -25,8 +25,10 @@ mod mounts;
 mod peer;
 mod query;
 mod request_id;
+mod server;
 mod system;
 mod table;
+mod tls;
 pub mod transit;
 
 pub use admission::{Admission, Admitted, Credential, Door, Head, Outcome};
@@ -42,7 +44,9 @@ pub use mounts::{Mount, MountError, Mounts};
 pub use peer::{Address, ClientCertificate, Network, ParseNetworkError, Peer, counted};
 pub use query::Query;
 pub use request_id::RequestId;
+pub use server::{Server, ServerError, Stopped, asked_to_stop};
 pub use system::{Check, NotReady};
 pub use table::{
     Audit, Capability, Data, Draft, Endpoint, Kind, NoContent, Plain, Requires, Respond, Table, TableError, Text, Verb,
 };
+pub use tls::TlsError;

@@ -2,7 +2,17 @@
 
 mod admission;
 mod bodies;
+mod bounds;
+mod certificates;
+mod client;
+mod http2;
+mod listening;
 mod logs;
 mod paths;
+mod proxies;
 mod setting;
+mod smuggling;
+mod stopping;
 mod system;
+mod tls;
+mod wire;
