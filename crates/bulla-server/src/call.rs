@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use bulla_guard::input::Query;
 use http::HeaderMap;
 
 use crate::admission::Admitted;
 use crate::mounts::Mount;
 use crate::peer::Peer;
-use crate::query::Query;
 use crate::table::{Endpoint, Verb};
 use crate::{ApiError, App, RequestId};
 

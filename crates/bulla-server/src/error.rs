@@ -1,5 +1,7 @@
 //! How a request fails: one type owns the status and the body.
 
+mod input;
+
 use std::fmt;
 
 use http::{HeaderName, HeaderValue, StatusCode, header};

@@ -31,6 +31,8 @@ pub(crate) struct Metrics {
     pub(crate) refused_peer: AtomicU64,
     pub(crate) failed_handshakes: AtomicU64,
     pub(crate) stalled: AtomicU64,
+    /// In seconds since 1970; nought without a certificate.
+    pub(crate) certificate_expires: AtomicU64,
 }
 
 impl Metrics {
@@ -43,6 +45,7 @@ impl Metrics {
             refused_peer: AtomicU64::new(0),
             failed_handshakes: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
+            certificate_expires: AtomicU64::new(0),
         }
     }
 
@@ -113,6 +116,11 @@ impl Metrics {
             "TLS handshakes that failed.",
             self.failed_handshakes.load(Relaxed),
         );
+        let expires = self.certificate_expires.load(Relaxed);
+        if expires > 0 {
+            let help = "When the server's certificate expires, in seconds since 1970.";
+            text.gauge("bulla_tls_certificate_expires_seconds", help, expires);
+        }
     }
 }
 

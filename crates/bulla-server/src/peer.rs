@@ -1,7 +1,7 @@
 //! Who is at the other end of a connection.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -82,15 +82,6 @@ impl fmt::Display for Peer {
             (None, Address::Local { user, .. }) => write!(f, "uid {user}"),
             (None, Address::Network(address)) => address.fmt(f),
         }
-    }
-}
-
-/// Returns what connections are counted by: an IPv4 address, or the /64 of an IPv6 address, which one host can fill.
-#[must_use]
-pub fn counted(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
     }
 }
 

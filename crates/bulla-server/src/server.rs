@@ -10,7 +10,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
@@ -109,6 +111,9 @@ impl Server {
             None => None,
             Some(address) => Some(Bound::new(&Listen::Network(address)).await?),
         };
+        if let Some(tls) = &tls {
+            app.metrics().certificate_expires.store(tls.expires(), Relaxed);
+        }
         let limits = app.limits();
         let connections = Arc::new(Connections::new(limits.connections, limits.connections_per_peer));
         Ok(Self { shared: Arc::new(Shared { app, tls, proxies: config.proxies, connections }), doors, probes })
@@ -130,6 +135,8 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Stopped {
         let Self { shared, doors, probes } = self;
         let times = shared.app.times().clone();
+        // Once it is waited for, this signal does not end the process any more, with TLS or without.
+        let _hangups = signal(SignalKind::hangup());
         let (phase, phases) = watch::channel(Phase::Running);
         let (probe_phase, probe_phases) = watch::channel(Phase::Running);
         // Whoever is at work holds a sender. When the last is gone, nobody is.
@@ -142,7 +149,7 @@ impl Server {
             let (own, _) = mpsc::channel(1);
             tokio::spawn(listener::accept(probes, shared.clone(), Scope::Probes, probe_phases, own));
         }
-        let watching = shared.tls.clone().map(|tls| tokio::spawn(crate::tls::watch(tls)));
+        let watching = shared.tls.clone().map(|tls| tokio::spawn(crate::tls::watch(tls, shared.app.clone())));
 
         shutdown.await;
         tracing::info!("stopping: not ready any more");
@@ -165,17 +172,6 @@ impl Server {
         }
         stopped
     }
-
-    /// Reads the files of TLS again, now rather than within a second of their change.
-    ///
-    /// # Errors
-    /// [`TlsError`]; what was read before stays in use.
-    pub fn reload(&self) -> Result<(), ServerError> {
-        match &self.shared.tls {
-            Some(tls) => Ok(tls.reload()?),
-            None => Ok(()),
-        }
-    }
 }
 
 /// Waits until the process is asked to stop, by SIGTERM or SIGINT.
@@ -183,7 +179,6 @@ impl Server {
 /// # Errors
 /// Fails if signals cannot be had.
 pub async fn asked_to_stop() -> io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {

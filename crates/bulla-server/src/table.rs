@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub use draft::Draft;
 pub(crate) use endpoint::Input;
 pub use endpoint::{Audit, Capability, Endpoint, Requires, Verb};
-pub(crate) use path::{RequestPath, decode, segment_of_resource};
+pub(crate) use path::{RequestPath, segment_of_resource};
 pub use respond::{Data, NoContent, Plain, Respond, Text};
 pub(crate) use route::Found;
 use route::Routes;

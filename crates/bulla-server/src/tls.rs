@@ -7,6 +7,7 @@ mod files;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use self::files::Marks;
+use crate::App;
 use crate::config::TlsFiles;
 use crate::peer::ClientCertificate;
 
@@ -82,6 +84,8 @@ struct Loaded {
     config: Arc<ServerConfig>,
     verifier: Option<Arc<dyn ClientCertVerifier>>,
     marks: Marks,
+    /// When the server's certificate expires, in seconds since 1970.
+    expires: u64,
     /// Counts how often files were read.
     generation: u64,
 }
@@ -112,6 +116,11 @@ impl Tls {
         let generation = self.loaded.load().generation + 1;
         self.loaded.store(Arc::new(Loaded::read(&self.files, generation)?));
         Ok(())
+    }
+
+    /// Returns when the server's certificate expires, in seconds since 1970.
+    pub(crate) fn expires(&self) -> u64 {
+        self.loaded.load().expires
     }
 
     pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<(TlsStream<TcpStream>, Session)> {
@@ -154,7 +163,7 @@ impl fmt::Debug for Tls {
 }
 
 /// Reads the files again when they have changed, and on SIGHUP, until it is aborted.
-pub(crate) async fn watch(tls: Arc<Tls>) {
+pub(crate) async fn watch(tls: Arc<Tls>, app: Arc<App>) {
     use tokio::signal::unix::{SignalKind, signal};
     let mut ticks = tokio::time::interval(LOOK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -176,7 +185,10 @@ pub(crate) async fn watch(tls: Arc<Tls>) {
         if asked || marks != seen {
             seen = marks;
             match tls.reload() {
-                Ok(()) => tracing::info!("the files of TLS were read again"),
+                Ok(()) => {
+                    app.metrics().certificate_expires.store(tls.expires(), Relaxed);
+                    tracing::info!("the files of TLS were read again");
+                }
                 Err(error) => tracing::error!(
                     error = error.to_string(),
                     "the files of TLS are not usable; those read before stay in use"

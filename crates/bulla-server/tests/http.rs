@@ -1,6 +1,7 @@
 //! Requests and answers, within the process and over real sockets.
 
 mod admission;
+mod anything;
 mod bodies;
 mod bounds;
 mod certificates;

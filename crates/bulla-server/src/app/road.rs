@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
+use bulla_guard::input::{Bounds, Query};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
@@ -21,7 +22,6 @@ use crate::answer::{Answer, AnswerBody};
 use crate::body::RequestBody;
 use crate::mounts::Mount;
 use crate::peer::Peer;
-use crate::query::Query;
 use crate::table::{Endpoint, Found, Input, RequestPath, Verb, segment_of_resource};
 use crate::{ApiError, Call, RequestId};
 
@@ -97,11 +97,11 @@ impl App {
     ) -> Result<Answer, ApiError> {
         check_head(parts)?;
         let path = RequestPath::parse(parts.uri.path())?;
-        let query = Query::parse(parts.uri.query())?;
+        let query = Query::parse(parts.uri.query().unwrap_or_default(), &Bounds::DEFAULT)?;
         let mounts = self.mounts.load_full();
         let segments = path.segments();
         let (found, mount) = self.find(&mounts, &segments).ok_or_else(no_path)?;
-        let lists = matches!(parts.method, Method::GET | Method::HEAD) && query.switch("list")?;
+        let lists = matches!(parts.method, Method::GET | Method::HEAD) && asks_for_a_list(&query)?;
         let verb = Verb::of(&parts.method, lists);
         let answered = verb.and_then(|verb| Some((verb, found.answer(verb)?)));
         let endpoint = answered.as_ref().and_then(|(_, (index, _))| self.table.at(*index));
@@ -115,7 +115,7 @@ impl App {
         if path.ends_with_slash() && verb != Verb::List {
             return Err(no_path().with_hint("only what is listed can end with a slash"));
         }
-        query.only(endpoint.query())?;
+        check_query(&query, endpoint)?;
         check_headers(&parts.headers)?;
         if matches!(endpoint.input(), Input::Json(_) | Input::Nothing) && body.announced() != Some(0) {
             check_content(&parts.headers)?;
@@ -264,6 +264,21 @@ fn check_head(parts: &Parts) -> Result<(), ApiError> {
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "bad_transfer_encoding", problem));
     }
     Ok(())
+}
+
+/// Says whether `?list=true` is there.
+fn asks_for_a_list(query: &Query) -> Result<bool, ApiError> {
+    match query.text("list") {
+        Some("" | "true" | "1") => Ok(true),
+        None | Some("false" | "0") => Ok(false),
+        Some(_) => Err(ApiError::field("list", "is neither true nor false")),
+    }
+}
+
+/// Refuses parameters that nobody reads.
+fn check_query(query: &Query, endpoint: &Endpoint) -> Result<(), ApiError> {
+    let known: Vec<&str> = endpoint.query().iter().copied().chain(["list"]).collect();
+    Ok(query.only(&known)?)
 }
 
 fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {

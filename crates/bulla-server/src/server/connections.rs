@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::peer::counted;
+use bulla_guard::limits::Peer;
 
 /// Counts connections, in all and by peer.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(super) struct Connections {
 #[derive(Debug, Default)]
 struct Open {
     all: usize,
-    by_peer: HashMap<IpAddr, usize>,
+    by_peer: HashMap<Peer, usize>,
 }
 
 /// Why a connection is not taken.
@@ -29,7 +29,7 @@ pub(super) enum Full {
 #[derive(Debug)]
 pub(super) struct Counted {
     connections: Arc<Connections>,
-    peer: Option<IpAddr>,
+    peer: Option<Peer>,
 }
 
 impl Connections {
@@ -39,7 +39,7 @@ impl Connections {
 
     /// Takes a connection. `peer` is `None` for a proxy that is trusted and for this machine: these are not counted by peer.
     pub(super) fn take(self: &Arc<Self>, peer: Option<IpAddr>) -> Result<Counted, Full> {
-        let peer = peer.map(counted);
+        let peer = peer.map(Peer::from);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.all >= self.most {
             return Err(Full::Server);

@@ -79,9 +79,8 @@ async fn health(call: Call) -> Result<Plain<Health>, ApiError> {
     // A server that cannot do its work is sealed, in Vault's words.
     let is_ready = app.is_ready().await;
     let code = |name: &str, usual: StatusCode| {
-        let code = call.query().value::<u16>(name)?;
-        let code = code.map(StatusCode::from_u16).transpose().ok().flatten().filter(|code| code.as_u16() >= 200);
-        Ok::<_, ApiError>(code.unwrap_or(usual))
+        let code = call.query().number(name, 200..=599)?.and_then(|code| u16::try_from(code).ok());
+        Ok::<_, ApiError>(code.and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(usual))
     };
     let active = code("activecode", StatusCode::OK)?;
     let sealed = code("sealedcode", StatusCode::SERVICE_UNAVAILABLE)?;

@@ -118,7 +118,7 @@ impl Draft {
             let handler = handler.clone();
             Box::pin(async move {
                 let bytes = body.collect(limit).await?;
-                let request: Q = json::parse(&bytes)?;
+                let request: Q = json::parse(&bytes, limit)?;
                 drop(bytes);
                 call.begin().await?;
                 let (id, app, writes) = (call.request_id(), call.app().clone(), call.endpoint().writes());
@@ -139,7 +139,7 @@ impl Draft {
             let handler = handler.clone();
             Box::pin(async move {
                 let bytes = body.collect(BODY).await?;
-                json::parse::<json::Empty>(&bytes)?;
+                json::parse::<json::Empty>(&bytes, BODY)?;
                 call.begin().await?;
                 let (id, app, writes) = (call.request_id(), call.app().clone(), call.endpoint().writes());
                 Ok(app.work(writes, handler(call)).await?.answer(&id))

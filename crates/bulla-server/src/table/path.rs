@@ -1,6 +1,6 @@
 //! The path of a request: cut into segments, decoded once, and never cleaned.
 
-use std::borrow::Cow;
+use bulla_guard::input::percent::{Allowed, text_segment};
 
 use crate::ApiError;
 
@@ -12,16 +12,16 @@ const MAX_SEGMENTS: usize = 64;
 
 /// The segments of a path.
 #[derive(Debug)]
-pub(crate) struct RequestPath<'a> {
-    segments: Vec<Cow<'a, str>>,
+pub(crate) struct RequestPath {
+    segments: Vec<String>,
     ends_with_slash: bool,
 }
 
-impl<'a> RequestPath<'a> {
+impl RequestPath {
     /// Cuts and decodes a path.
     ///
     /// Refused, not repaired: an escape that is none, text that is not UTF-8, control characters, empty segments, `.` and `..`, escaped or not.
-    pub(crate) fn parse(path: &'a str) -> Result<Self, ApiError> {
+    pub(crate) fn parse(path: &str) -> Result<Self, ApiError> {
         let bad = |problem: &str| ApiError::field("path", problem);
         if path.len() > MAX_PATH {
             return Err(ApiError::new(
@@ -39,10 +39,11 @@ impl<'a> RequestPath<'a> {
                 if segments.len() == MAX_SEGMENTS {
                     return Err(bad("has too many segments"));
                 }
-                let segment = decode(raw).ok_or_else(|| bad("has an escape that is none, or is not UTF-8"))?;
-                if segment.is_empty() || segment == "." || segment == ".." {
-                    return Err(bad("has a segment that is empty, `.` or `..`"));
+                if raw.is_empty() {
+                    return Err(bad("has an empty segment"));
                 }
+                // A slash within a segment is one of a name, and stays apart from those between segments.
+                let segment = text_segment("path", raw, Allowed { slash: true, ..Allowed::default() })?;
                 if segment.chars().any(char::is_control) {
                     return Err(bad("has a control character"));
                 }
@@ -53,7 +54,7 @@ impl<'a> RequestPath<'a> {
     }
 
     pub(crate) fn segments(&self) -> Vec<&str> {
-        self.segments.iter().map(|segment| &**segment).collect()
+        self.segments.iter().map(String::as_str).collect()
     }
 
     pub(crate) fn ends_with_slash(&self) -> bool {
@@ -76,23 +77,4 @@ pub(crate) fn segment_of_resource(resource: &mut String, segment: &str) {
             other => resource.push(other),
         }
     }
-}
-
-/// Decodes `%` escapes, once.
-pub(crate) fn decode(raw: &str) -> Option<Cow<'_, str>> {
-    if !raw.contains('%') {
-        return Some(Cow::Borrowed(raw));
-    }
-    let mut bytes = Vec::with_capacity(raw.len());
-    let mut rest = raw.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let high = char::from(rest.next()?).to_digit(16)?;
-        let low = char::from(rest.next()?).to_digit(16)?;
-        bytes.push(u8::try_from(high << 4 | low).ok()?);
-    }
-    String::from_utf8(bytes).ok().map(Cow::Owned)
 }

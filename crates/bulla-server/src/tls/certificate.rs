@@ -41,6 +41,12 @@ pub(super) fn parse(der: &[u8]) -> Option<ClientCertificate> {
     Some(parsed)
 }
 
+/// Reads when a certificate expires, in seconds since 1970.
+pub(super) fn expires(der: &[u8]) -> Option<u64> {
+    let validity = Certificate::from_der(der).ok()?.tbs_certificate.validity;
+    Some(validity.not_after.to_unix_duration().as_secs())
+}
+
 fn common_name(attribute: &AttributeTypeAndValue) -> Option<String> {
     if attribute.oid != COMMON_NAME {
         return None;

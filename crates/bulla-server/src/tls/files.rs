@@ -10,7 +10,7 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use zeroize::Zeroizing;
 
-use super::{Loaded, TlsError, encrypted_key};
+use super::{Loaded, TlsError, certificate, encrypted_key};
 use crate::config::{ClientCertificates, TlsFiles};
 
 /// Longest file of TLS.
@@ -43,6 +43,7 @@ impl Loaded {
         let verifier = verifier(files, &provider)?;
         let chain = certificates(&files.certificate)?;
         let key = key(files)?;
+        let expires = chain.first().and_then(|certificate| certificate::expires(certificate)).unwrap_or_default();
         let unfit = |error: rustls::Error| TlsError::Unfit(error.to_string());
         let builder = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
@@ -53,7 +54,7 @@ impl Loaded {
         };
         let mut config = builder.with_single_cert(chain, key).map_err(unfit)?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { config: Arc::new(config), verifier, marks, generation })
+        Ok(Self { config: Arc::new(config), verifier, marks, expires, generation })
     }
 }
 

@@ -49,24 +49,26 @@ async fn nothing_at_all_is_an_empty_object() {
 #[tokio::test]
 async fn what_is_wrong_with_a_body_is_named_and_its_values_are_not_repeated() {
     let (app, _) = app().await;
+    let deep = format!(r#"{{"text": {}"#, "[".repeat(100_000));
     for (body, code, words) in [
-        (r#"{"text": "s3cret"#, "invalid_json", "no JSON"),
-        (r#"{"text": "s3cret"} x"#, "invalid_json", "no JSON"),
-        (r#"{"txt": "s3cret"}"#, "invalid_field", "unknown field `txt`"),
-        (r#"{"number": "s3cret"}"#, "invalid_field", "not u32"),
-        (r#"{"text": "s3cret", "text": "s3cret"}"#, "invalid_field", "duplicate field `text`"),
-        (r#"["s3cret", 1]"#, "invalid_json", "no JSON object"),
-        (r#""s3cret""#, "invalid_json", "no JSON object"),
-        ("null", "invalid_json", "no JSON object"),
-        ("s3cret", "invalid_json", ""),
+        (r#"{"text": "s3cret"#, "not_json", "/text"),
+        (r#"{"text": "s3cret"} x"#, "not_json", "follows"),
+        ("s3cret", "not_json", ""),
+        ("\u{feff}{}", "not_json", "byte-order mark"),
+        (r#"{"txt": "s3cret"}"#, "unknown_field", "/txt"),
+        (r#"{"number": "s3cret"}"#, "wrong_type", "/number: expected"),
+        (r#"{"number": -1}"#, "wrong_type", "/number"),
+        (r#"{"text": "s3cret", "\u0074ext": "s3cret"}"#, "duplicate_field", "/text: is there twice"),
+        (r#"["s3cret", 1]"#, "wrong_type", ""),
+        (r#""s3cret""#, "wrong_type", ""),
+        ("null", "wrong_type", ""),
+        (&deep, "wrong_type", "/text"),
     ] {
         let got = ask(&app, "POST", "/v1/box/echo/a", body).await;
-        assert_eq!((got.status.as_u16(), got.code().as_str()), (400, code), "{body}: {}", got.text);
-        assert!(got.error().contains(words), "{body}: {}", got.text);
-        assert!(!got.text.contains("s3cret"), "{body}: {}", got.text);
+        assert_eq!((got.status.as_u16(), got.code().as_str()), (400, code), "{body:.40}: {}", got.text);
+        assert!(got.error().contains(words), "{body:.40}: {}", got.text);
+        assert!(!got.text.contains("s3cret"), "{body:.40}: {}", got.text);
     }
-    let deep = "[".repeat(100_000);
-    assert_eq!(ask(&app, "POST", "/v1/box/echo/a", &format!(r#"{{"text":{deep}"#)).await.status, 400);
     let not_text = request("POST", "/v1/box/echo/a", Some(ROOT), "").map(|_| b"{\"text\":\"\xff\"}".as_slice().into());
     assert_eq!(send(&app, not_text).await.status, 400);
 }
@@ -75,10 +77,7 @@ async fn what_is_wrong_with_a_body_is_named_and_its_values_are_not_repeated() {
 async fn an_endpoint_without_a_body_takes_none() {
     let (app, _) = app().await;
     assert_eq!(ask(&app, "POST", "/v1/box/echo/fixed", "{}").await.status, 200);
-    assert_eq!(
-        ask(&app, "POST", "/v1/box/echo/fixed", r#"{"a": 1}"#).await.error(),
-        "the body has unknown field `a`, there are no fields, at line 1, column 4"
-    );
+    assert_eq!(ask(&app, "POST", "/v1/box/echo/fixed", r#"{"a": 1}"#).await.error(), "/a: unknown here");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use bulla_server::{ApiError, Audit, Config, Endpoint, Network, Text, counted};
+use bulla_server::{ApiError, Audit, Config, Endpoint, Network, Text};
 
 use super::setting::{TestDoor, builder};
 use super::wire::{Running, local};
@@ -65,13 +65,4 @@ fn a_range_of_addresses_is_read_strictly() {
     {
         assert!(bad.parse::<Network>().is_err(), "{bad}");
     }
-}
-
-#[test]
-fn peers_are_counted_by_what_one_host_can_fill() {
-    let address = |text: &str| text.parse::<IpAddr>().unwrap();
-    assert_eq!(counted(address("192.0.2.1")), address("192.0.2.1"));
-    assert_eq!(counted(address("::ffff:192.0.2.1")), address("192.0.2.1"));
-    assert_eq!(counted(address("2001:db8:1:2:3:4:5:6")), counted(address("2001:db8:1:2::9")));
-    assert_ne!(counted(address("2001:db8:1:2::")), counted(address("2001:db8:1:3::")));
 }

@@ -165,6 +165,8 @@ async fn a_new_certificate_is_shown_while_old_connections_go_on() {
     timeout(PATIENCE, seen).await.expect("the new certificate is shown");
     assert!(hello(&client, &running, None).await.is_err());
     assert_eq!(old.hello().await, Ok(200));
+    let metrics = old.ask("GET", "/v1/metrics", "").await.unwrap();
+    assert!(metrics.text.contains("bulla_tls_certificate_expires_seconds "), "{}", metrics.text);
     traffic.await.unwrap();
 }
 
