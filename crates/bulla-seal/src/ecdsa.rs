@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::digest::{Digest, SHA256};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, ParsedPublicKey, UnparsedPublicKey,
@@ -77,6 +78,19 @@ impl EcdsaKey {
         let signature = pair(&self.scalar)?.sign(&SystemRandom::new(), message).map_err(|_| SealError::Library)?;
         signature.as_ref().try_into().map_err(|_| SealError::Library)
     }
+
+    /// Signs a message whose SHA-256 digest the caller has.
+    ///
+    /// # Errors
+    /// As [`EcdsaKey::sign`].
+    ///
+    /// # Security
+    /// Whoever chooses the digest gets a signature of bytes that nobody has seen.
+    pub fn sign_digest(&self, digest: &[u8; 32]) -> Result<[u8; ECDSA_SIGNATURE_LEN], SealError> {
+        let digest = Digest::import_less_safe(digest, &SHA256).map_err(|_| SealError::Library)?;
+        let signature = pair(&self.scalar)?.sign_digest(&digest).map_err(|_| SealError::Library)?;
+        signature.as_ref().try_into().map_err(|_| SealError::Library)
+    }
 }
 
 impl fmt::Debug for EcdsaKey {
@@ -108,6 +122,16 @@ impl EcdsaPublicKey {
     #[must_use]
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &self.0).verify(message, signature).is_ok()
+    }
+
+    /// Says whether the signature is this key's over the message with that SHA-256 digest.
+    ///
+    /// # Security
+    /// As [`EcdsaPublicKey::verifies`].
+    #[must_use]
+    pub fn verifies_digest(&self, digest: &[u8; 32], signature: &[u8]) -> bool {
+        let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &self.0);
+        Digest::import_less_safe(digest, &SHA256).is_ok_and(|digest| key.verify_digest(&digest, signature).is_ok())
     }
 }
 
@@ -158,6 +182,17 @@ mod tests {
     }
 
     #[test]
+    fn a_digest_is_signed_as_its_message_is() {
+        let key = EcdsaKey::generate().unwrap();
+        let (digest, other) = (crate::sha256(b"a message"), crate::sha256(b"another"));
+        let signature = key.sign_digest(&digest).unwrap();
+        assert!(key.public().verifies(b"a message", &signature));
+        assert!(key.public().verifies_digest(&digest, &key.sign(b"a message").unwrap()));
+        assert!(!key.public().verifies_digest(&other, &signature));
+        assert!(!key.public().verifies_digest(&digest, &signature[..63]));
+    }
+
+    #[test]
     fn a_scalar_out_of_range_is_no_key() {
         assert!(matches!(key(&"00".repeat(32)), Err(SealError::NoPrivateKey)));
         assert!(matches!(key(ORDER), Err(SealError::NoPrivateKey)));
@@ -189,6 +224,8 @@ mod tests {
                 tried += 1;
                 valid += usize::from(test.result == TestResult::Valid);
                 assert_eq!(key.verifies(&test.msg, &test.sig), test.result == TestResult::Valid, "{}", test.tc_id);
+                let verified = key.verifies_digest(&crate::sha256(&test.msg), &test.sig);
+                assert_eq!(verified, test.result == TestResult::Valid, "{}", test.tc_id);
             }
         }
         assert!(tried > 200 && valid > 100, "{valid} of {tried}");
