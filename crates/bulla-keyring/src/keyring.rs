@@ -13,7 +13,7 @@ mod import;
 mod keys;
 mod log;
 pub(crate) mod machines;
-mod one_way;
+pub(crate) mod one_way;
 mod permits;
 pub(crate) mod purge;
 pub(crate) mod renew;

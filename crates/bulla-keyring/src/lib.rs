@@ -20,7 +20,7 @@
 //! | to know who is in, and who was | [`Keyring::machines`], [`Keyring::history`], [`Keyring::audit_machines`] |
 //! | keys | [`Keyring::create_key`], [`Keyring::rotate_key`], [`Keyring::keys`], [`Keyring::key`], [`Keyring::versions`] |
 //! | to say how a key may be used | [`Keyring::change_settings`], [`Keyring::disable_version`], [`Keyring::destroy_version`], [`Keyring::trim_key`], [`Keyring::delete_key`] |
-//! | to sign, or to recognise | [`Keyring::sign`], [`Keyring::verify`], [`Keyring::hmac`], [`Keyring::public_key`] |
+//! | to sign, or to recognise | [`Keyring::sign`], [`Keyring::verify`], [`Keyring::hmac`], [`Keyring::public_key`]; [`Keyring::current_one_way`] to write the version down yourself |
 //! | material to come in or go out | [`Keyring::create_external_key`], [`Keyring::import_version`], [`Keyring::export_version`], [`Keyring::backup_key`] |
 //! | values in memory | [`Keyring::seal`], [`Keyring::open_sealed`], [`Keyring::rewrap`] |
 //! | streams, or sealing of your own | [`Keyring::current`] to seal, [`Keyring::version`] to open |
@@ -104,6 +104,7 @@ pub use keyring::Keyring;
 pub use keyring::backup::{MAX_KEY_BACKUP_LEN, RestoredKey};
 pub use keyring::data_key::{DataKey, MAX_RANDOM_LEN};
 pub use keyring::machines::{Expectation, Finding, Outcome, Revocation, RevokeOptions};
+pub use keyring::one_way::OneWayVersion;
 pub use keyring::purge::Purged;
 pub use keyring::renew::{OldEpochPage, Renewed};
 pub use keyring::rotation::{Rotation, RotationEvent, RotationPhase};

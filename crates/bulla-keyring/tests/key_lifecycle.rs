@@ -187,6 +187,8 @@ fn a_backup_restores_what_is_missing_and_nothing_else() {
     let (team, keyring) = Team::begin();
     let (orders, sealed) = key_with(&keyring, 3, &[KeySetting::DeletionAllowed(true)]);
     let backup = block(keyring.backup_key(&orders)).unwrap();
+    assert_eq!(block(keyring.name_in_backup(&backup)).unwrap(), orders);
+    assert_eq!(code(block(keyring.name_in_backup(&backup[1..]))), "bad_backup");
     assert_eq!(block(keyring.restore_key(&backup)).unwrap().versions, 0, "nothing is missing");
 
     block(keyring.disable_version(&orders, 1)).unwrap();

@@ -43,6 +43,66 @@ fn signatures_verify_by_their_version_and_by_the_public_key_alone() {
 }
 
 #[test]
+fn a_version_makes_what_any_program_verifies_for_those_who_write_down_its_number() {
+    let setting = Setting::new();
+    let keyring = setting.create();
+    for algorithm in SIGNING.into_iter().chain([Algorithm::HmacSha256]) {
+        let key = name(algorithm.name());
+        let settings = [KeySetting::MinSeal(Some(1))];
+        block(keyring.create_key_with(&key, algorithm, &settings)).unwrap();
+        block(keyring.rotate_key(&key)).unwrap();
+        let newest = block(keyring.current_one_way(&key)).unwrap();
+        let chosen = block(keyring.one_way_to_make(&key, 1)).unwrap();
+        assert_eq!((newest.number(), chosen.number(), newest.algorithm()), (2, 1, algorithm));
+        for version in [&newest, &chosen] {
+            let same = block(keyring.one_way_of(&key, version.number())).unwrap();
+            if algorithm == Algorithm::HmacSha256 {
+                let tag = version.hmac(b"a message").unwrap();
+                assert_eq!(tag.len(), 32);
+                assert!(same.verify_hmac(b"a message", &tag).unwrap() && !same.verify_hmac(b"another", &tag).unwrap());
+                assert_eq!(code(version.sign(b"a message")), "wrong_use");
+                continue;
+            }
+            let signature = version.sign(b"a message").unwrap();
+            assert!(same.verify(b"a message", &signature).unwrap() && !same.verify(b"another", &signature).unwrap());
+            assert!(version.public_key().unwrap().verifies(b"a message", &signature));
+            let digest = bulla_seal::sha256(b"a message");
+            match version.sign_digest(&digest) {
+                Ok(signature) => {
+                    assert_eq!(algorithm, Algorithm::EcdsaP256);
+                    assert!(same.verify(b"a message", &signature).unwrap());
+                    assert!(same.verify_digest(&digest, &signature).unwrap());
+                }
+                refused => assert_eq!(code(refused), "wrong_use"),
+            }
+        }
+        block(keyring.change_settings(&key, &[KeySetting::MinSeal(Some(2))])).unwrap();
+        assert_eq!(code(block(keyring.one_way_to_make(&key, 1))), "below_minimum");
+        assert_eq!(block(keyring.one_way_of(&key, 1)).unwrap().number(), 1);
+        block(keyring.change_settings(&key, &[KeySetting::MinOpen(2)])).unwrap();
+        assert_eq!(code(block(keyring.one_way_of(&key, 1))), "below_minimum");
+        assert_eq!(code(block(keyring.one_way_of(&key, 3))), "not_found");
+    }
+    let sealing = name("sealing");
+    block(keyring.create_key(&sealing, Algorithm::default())).unwrap();
+    assert_eq!(code(block(keyring.current_one_way(&sealing))), "wrong_use");
+    assert_eq!(code(block(keyring.one_way_of(&sealing, 1))), "wrong_use");
+    assert_eq!(code(block(keyring.current_one_way(&name("sys/audit")))), "reserved_name");
+}
+
+#[test]
+fn the_uses_of_a_version_that_signs_are_counted() {
+    let setting = Setting::new();
+    let keyring = setting.create();
+    let key = name("counted");
+    let settings = [KeySetting::MaxUses(Some(2)), KeySetting::MinSeal(Some(1))];
+    block(keyring.create_key_with(&key, Algorithm::Ed25519, &settings)).unwrap();
+    let numbers: Vec<u64> = (0..3).map(|_| block(keyring.current_one_way(&key)).unwrap().number()).collect();
+    assert_eq!(numbers, [1, 1, 2]);
+    assert_eq!(code(block(keyring.one_way_to_make(&key, 1))), "used_up");
+}
+
+#[test]
 fn an_hmac_verifies_by_its_version() {
     let setting = Setting::new();
     let keyring = setting.create();

@@ -116,6 +116,17 @@ impl Keyring {
         }
     }
 
+    /// Returns the name of the key that a backup is of, once the backup has verified. Nothing is restored.
+    ///
+    /// # Errors
+    /// [`KeyringError::BadBackup`] for bytes that this project did not make.
+    pub async fn name_in_backup(&self, backup: &[u8]) -> Result<KeyName> {
+        let mut trusted = self.trusted().await?;
+        let (name, _, _) = self.open_backup(&mut trusted, backup).await?;
+        refuse_system(&name)?;
+        Ok(name)
+    }
+
     /// Writes the versions that the key has and the database has not.
     async fn restore_versions(
         &self,
