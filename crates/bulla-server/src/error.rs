@@ -1,6 +1,7 @@
 //! How a request fails: one type owns the status and the body.
 
 mod input;
+mod keyring;
 
 use std::fmt;
 
