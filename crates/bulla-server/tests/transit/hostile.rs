@@ -1,6 +1,8 @@
 //! What no client should send.
 
 use data_encoding::BASE64;
+use proptest::prop_assert;
+use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use crate::transit::world::{World, base64};
@@ -181,6 +183,29 @@ fn no_altered_ciphertext_opens() {
     ] {
         world.decrypt("orders", &text).refused(words);
     }
+}
+
+#[test]
+fn whatever_text_comes_is_refused_and_never_a_surprise() {
+    let (world, _) = world();
+    world.key("ec", "ecdsa-p256");
+    let text = "(vault:v[0-9]{0,21}:)?[ -~]{0,80}|vault:v1:MEUCI[A-Za-z0-9+/]{87}=?";
+    let ran = TestRunner::default().run(&text, |text| {
+        for (path, body) in [
+            ("decrypt/orders", json!({"ciphertext": text})),
+            ("rewrap/orders", json!({"ciphertext": text})),
+            ("verify/ec", json!({"signature": text, "input": ""})),
+            ("verify/signer", json!({"signature": text, "input": ""})),
+            ("verify/tags", json!({"hmac": text, "input": ""})),
+            ("restore", json!({"backup": text, "force": true})),
+            ("keys/new/import", json!({"ciphertext": text})),
+        ] {
+            let reply = world.post(path, body);
+            prop_assert!(reply.status == 400 || reply.data == json!({"valid": false}), "{path} {text:?}: {reply:?}");
+        }
+        Ok(())
+    });
+    assert!(ran.is_ok(), "{ran:?}");
 }
 
 #[test]

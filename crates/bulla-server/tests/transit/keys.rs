@@ -1,6 +1,8 @@
 //! Making, showing, configuring, handing out and deleting keys.
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use bulla::{Algorithm, Exportable, KeySetting};
+use data_encoding::BASE64;
 use pollster::block_on as block;
 use serde_json::{Value, json};
 
@@ -230,6 +232,25 @@ fn a_public_key_is_handed_out_whatever_the_configuration() {
         assert!(handed.as_str().unwrap().starts_with(begins));
         assert_eq!(world.get(&format!("keys/{}", r#type)).data["keys"]["1"]["public_key"], handed);
     }
+}
+
+#[test]
+fn a_private_key_that_is_handed_out_is_that_of_the_public_key() {
+    let world = World::new();
+    for r#type in ["ed25519", "ecdsa-p256"] {
+        world.post(&format!("keys/{}", r#type), json!({"type": r#type, "exportable": true}));
+    }
+    let handed = |path: &str| world.get(path).data["keys"]["1"].as_str().unwrap().to_owned();
+    let der = |pem: String| {
+        let encoded: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        BASE64.decode(encoded.as_bytes()).unwrap()
+    };
+    let private = der(handed("export/signing-key/ecdsa-p256"));
+    let pair = EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, &private).unwrap();
+    assert!(der(handed("export/public-key/ecdsa-p256")).ends_with(pair.public_key().as_ref()));
+    let both = der(handed("export/signing-key/ed25519"));
+    let pair = Ed25519KeyPair::from_seed_and_public_key(&both[..32], &both[32..]).unwrap();
+    assert_eq!(der(handed("export/public-key/ed25519")), pair.public_key().as_ref());
 }
 
 #[test]
