@@ -1,7 +1,7 @@
 //! Named keys, as the transit secrets engine of Vault and OpenBao shows them.
 //!
-//! Each operation is a function from a request to an [`Answer`], over a project: it knows nothing of HTTP but statuses. [`ENDPOINTS`] says
-//! which there are, and what each needs. What differs from Vault, and why, is in `docs/transit.md`; what a ciphertext is made of, in
+//! Each operation is a function from a request to an [`Answer`], over a project: it knows nothing of HTTP but statuses. [`endpoints()`] brings
+//! them into the table of the server. What differs from Vault, and why, is in `docs/transit.md`; what a ciphertext is made of, in
 //! `spec/transit.md`.
 //!
 //! These functions compute for as long as their work takes. Batches are best run where that holds up nobody.
@@ -38,7 +38,7 @@ pub use config::{ConfigRequest, TrimRequest, configure_key, rotate_key, trim_key
 pub use datakey::{DataKey, DataKeyRequest, data_key};
 pub use decrypt::{DecryptItem, DecryptRequest, Decrypted, decrypt};
 pub use encrypt::{EncryptItem, EncryptRequest, Encrypted, encrypt};
-pub use endpoints::{Audit, Capability, ENDPOINTS, Endpoint};
+pub use endpoints::{TRANSIT, TransitOptions, endpoints};
 pub use export::{ExportRequest, Exported, export_key};
 pub use fields::{Batch, Flag, MAX_BATCH, Number, Period, SecretText};
 pub use hash::{HashRequest, Hashed, hash};

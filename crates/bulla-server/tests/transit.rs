@@ -2,6 +2,7 @@
 
 mod bytes;
 mod hostile;
+mod http;
 mod import;
 mod keys;
 mod model;

@@ -1,6 +1,7 @@
 //! What an operation answers.
 
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::fields::Number;
@@ -38,7 +39,7 @@ impl<T> Answer<T> {
 }
 
 /// The answer to one item, or to each item of a batch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Results<T> {
     /// To one that was asked by itself.
@@ -51,7 +52,7 @@ pub enum Results<T> {
 }
 
 /// The answer to an item of a batch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ItemResult<T> {
     /// What was made of it.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]

@@ -3,6 +3,7 @@
 use bulla::{KeyringError, Project};
 use data_encoding::BASE64;
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::answer::Answer;
@@ -12,14 +13,14 @@ use super::place::{Mount, Place};
 use crate::ApiError;
 
 /// A backup of a key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct KeyBackup {
     /// The backup, in base64. It is sealed: it shows nothing of the key.
     pub backup: String,
 }
 
 /// A backup to restore.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RestoreRequest {
     /// The backup.

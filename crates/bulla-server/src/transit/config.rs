@@ -1,6 +1,7 @@
 //! How a key may be used: its configuration, rotation, and the end of old versions.
 
 use bulla::{Exportable, KeyInfo, KeySetting, Project};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::answer::Answer;
@@ -10,7 +11,7 @@ use super::place::Place;
 use crate::ApiError;
 
 /// What is to change of a key's configuration. What is not given stays.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConfigRequest {
     /// The lowest version that decrypts and verifies.
@@ -28,7 +29,7 @@ pub struct ConfigRequest {
 }
 
 /// Which versions are to go.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrimRequest {
     /// The lowest version that stays.

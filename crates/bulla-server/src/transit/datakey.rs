@@ -1,6 +1,7 @@
 //! Keys for use elsewhere: to be used and forgotten, and encrypted, to be kept.
 
 use bulla::Project;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::answer::Answer;
@@ -12,7 +13,7 @@ use super::sealing::{Sealer, refuse_nonce};
 use crate::ApiError;
 
 /// What kind of key is wanted.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataKeyRequest {
     /// Its length: 128, 256 or 512; 256 unless given.
@@ -28,7 +29,7 @@ pub struct DataKeyRequest {
 }
 
 /// A key for use elsewhere.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DataKey {
     /// The key, in base64, if it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,7 @@
 //! Decrypting.
 
 use bulla::Project;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Answer, Outcomes, Results};
@@ -12,7 +13,7 @@ use super::sealing::{Opener, refuse_nonce};
 use crate::ApiError;
 
 /// What is to be decrypted: one ciphertext, or a batch.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DecryptRequest {
     /// The ciphertext, as [`encrypt`](super::encrypt()) made it.
@@ -30,7 +31,7 @@ pub struct DecryptRequest {
 }
 
 /// An item of a batch to decrypt.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DecryptItem {
     /// The ciphertext.
@@ -46,7 +47,7 @@ pub struct DecryptItem {
 }
 
 /// A plaintext.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Decrypted {
     /// The plaintext, in base64.
     pub plaintext: SecretText,

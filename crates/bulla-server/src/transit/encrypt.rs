@@ -1,6 +1,7 @@
 //! Encrypting.
 
 use bulla::{Algorithm, KeyringError, Project};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -13,7 +14,7 @@ use super::{key_type, keys};
 use crate::ApiError;
 
 /// What is to be encrypted: one plaintext, or a batch.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EncryptRequest {
     /// The plaintext, in base64.
@@ -37,7 +38,7 @@ pub struct EncryptRequest {
 }
 
 /// An item of a batch to encrypt.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EncryptItem {
     /// The plaintext, in base64.
@@ -55,7 +56,7 @@ pub struct EncryptItem {
 }
 
 /// A ciphertext.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Encrypted {
     /// The ciphertext: `vault:v`, the number of the version, `:`, and base64.
     pub ciphertext: String,

@@ -1,124 +1,250 @@
-//! Which endpoints there are, and what each needs: data for whoever answers requests.
+//! The endpoints of a mount, for the table of the server.
 
-/// An operation of the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Its stable name.
-    pub id: &'static str,
-    /// The method of HTTP. `LIST` is also GET with `list=true`; where it is POST, PUT is the same.
-    pub method: &'static str,
-    /// The path below the mount; what is in braces is a segment, and one that ends in `?` may be left out.
-    pub path: &'static str,
-    /// The permission of Bulla's roles that it takes.
-    pub permission: &'static str,
-    /// The capability that a policy has to give on the path.
-    pub capability: Capability,
-    /// What the operation is to the audit log.
-    pub audit: Audit,
-}
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
 
-/// What a policy gives, by Vault's names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Capability {
-    /// To change or to use what is there. An encryption that would make a key takes `create` besides.
-    Update,
-    /// To make what is not there; `update` if it is there.
-    Create,
-    /// To read.
-    Read,
-    /// To list.
-    List,
-    /// To delete.
-    Delete,
-}
+use super::keys::ListKeysRequest;
+use super::{Answer, ExportRequest, Number};
+use crate::table::{Audit, Capability, Data, Draft, Endpoint, Kind, NoContent, Respond};
+use crate::{ApiError, Call, RequestId};
 
-/// What an operation is to the audit log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audit {
-    /// It looks at what is no secret.
-    Look,
-    /// It reveals a secret, or uses a key for the one who asks.
-    Reveal,
-    /// It changes what there is.
-    Change,
-}
+/// The kind of mounts that are the transit API.
+pub const TRANSIT: Kind = Kind("transit");
 
 /// To use keys, and to see which there are.
 const USE: &str = "use:keys";
 /// To make, change, hand out and delete keys.
 const MANAGE: &str = "manage:keys";
 
-const fn endpoint(
-    id: &'static str,
-    method: &'static str,
-    path: &'static str,
-    permission: &'static str,
-    capability: Capability,
-    audit: Audit,
-) -> Endpoint {
-    Endpoint { id, method, path, permission, capability, audit }
+/// What the endpoints of a mount are to know of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TransitOptions {
+    /// Whether encrypting under a key that is not there makes it, for whoever may encrypt there. Not unless it is said.
+    pub create_by_encrypting: bool,
 }
 
-/// All endpoints of a mount.
-pub const ENDPOINTS: &[Endpoint] = &[
-    endpoint("transit.keys.list", "LIST", "keys", USE, Capability::List, Audit::Look),
-    endpoint("transit.keys.read", "GET", "keys/{name}", USE, Capability::Read, Audit::Look),
-    endpoint("transit.keys.create", "POST", "keys/{name}", MANAGE, Capability::Create, Audit::Change),
-    endpoint("transit.keys.delete", "DELETE", "keys/{name}", MANAGE, Capability::Delete, Audit::Change),
-    endpoint("transit.keys.configure", "POST", "keys/{name}/config", MANAGE, Capability::Update, Audit::Change),
-    endpoint("transit.keys.rotate", "POST", "keys/{name}/rotate", MANAGE, Capability::Update, Audit::Change),
-    endpoint("transit.keys.trim", "POST", "keys/{name}/trim", MANAGE, Capability::Update, Audit::Change),
-    endpoint(
-        "transit.keys.soft-delete",
-        "DELETE",
-        "keys/{name}/soft-delete",
-        MANAGE,
-        Capability::Delete,
-        Audit::Change,
-    ),
-    endpoint(
-        "transit.keys.soft-delete-restore",
-        "POST",
-        "keys/{name}/soft-delete-restore",
-        MANAGE,
-        Capability::Update,
-        Audit::Change,
-    ),
-    endpoint("transit.keys.import", "POST", "keys/{name}/import", MANAGE, Capability::Update, Audit::Change),
-    endpoint(
-        "transit.keys.import-version",
-        "POST",
-        "keys/{name}/import_version",
-        MANAGE,
-        Capability::Update,
-        Audit::Change,
-    ),
-    endpoint("transit.wrapping-key", "GET", "wrapping_key", MANAGE, Capability::Read, Audit::Look),
-    endpoint("transit.export", "GET", "export/{part}/{name}/{version?}", MANAGE, Capability::Read, Audit::Reveal),
-    endpoint("transit.backup", "GET", "backup/{name}", MANAGE, Capability::Read, Audit::Reveal),
-    endpoint("transit.restore", "POST", "restore/{name?}", MANAGE, Capability::Update, Audit::Change),
-    endpoint("transit.encrypt", "POST", "encrypt/{name}", USE, Capability::Update, Audit::Reveal),
-    endpoint("transit.decrypt", "POST", "decrypt/{name}", USE, Capability::Update, Audit::Reveal),
-    endpoint("transit.rewrap", "POST", "rewrap/{name}", USE, Capability::Update, Audit::Reveal),
-    endpoint("transit.datakey", "POST", "datakey/{form}/{name}", USE, Capability::Update, Audit::Reveal),
-    endpoint("transit.sign", "POST", "sign/{name}/{algorithm?}", USE, Capability::Update, Audit::Reveal),
-    endpoint("transit.verify", "POST", "verify/{name}/{algorithm?}", USE, Capability::Update, Audit::Reveal),
-    endpoint("transit.hmac", "POST", "hmac/{name}/{algorithm?}", USE, Capability::Update, Audit::Reveal),
-    endpoint("transit.hash", "POST", "hash/{algorithm?}", USE, Capability::Update, Audit::Look),
-    endpoint("transit.random", "POST", "random/{first?}/{second?}", USE, Capability::Update, Audit::Reveal),
-];
+impl<T: Serialize + JsonSchema + Send + 'static> Respond for Answer<T> {
+    const STATUS: u16 = 200;
+    const DESCRIBE: Option<fn(&mut SchemaGenerator) -> Schema> = Data::<T>::DESCRIBE;
 
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn every_endpoint_has_a_name_and_a_place_of_its_own() {
-        let ids: BTreeSet<&str> = ENDPOINTS.iter().map(|endpoint| endpoint.id).collect();
-        let places: BTreeSet<(&str, &str)> =
-            ENDPOINTS.iter().map(|endpoint| (endpoint.method, endpoint.path)).collect();
-        assert_eq!([ids.len(), places.len()], [ENDPOINTS.len(); 2]);
+    fn answer(self, id: &RequestId) -> crate::Answer {
+        let data = match self.data {
+            Some(data) => Data::new(data),
+            None => Data::none(),
+        };
+        self.warnings.into_iter().fold(data.with_status(self.status), Data::with_warning).answer(id)
     }
+}
+
+/// Returns the endpoints, with paths below the mount.
+#[must_use]
+pub fn endpoints() -> Vec<Endpoint> {
+    let mut endpoints = keys();
+    endpoints.extend(copies());
+    endpoints.extend(values());
+    endpoints.extend(one_way());
+    endpoints
+}
+
+/// Begins an endpoint that uses keys.
+fn using(id: &'static str, path: &'static str) -> Draft {
+    Endpoint::write(id, path).permission(USE, Capability::Update).audit(Audit::Reveal)
+}
+
+/// Begins an endpoint that changes keys.
+fn changing(id: &'static str, path: &'static str) -> Draft {
+    Endpoint::write(id, path).permission(MANAGE, Capability::Update).audit(Audit::Change).fails_with(&[409])
+}
+
+fn mount(call: &Call) -> Result<&str, ApiError> {
+    Ok(call.mount()?.path())
+}
+
+fn keys() -> Vec<Endpoint> {
+    vec![
+        Endpoint::list("transit.keys.list", "keys")
+            .summary("Lists the keys of the mount.")
+            .query(&["after", "limit"])
+            .permission(USE, Capability::List)
+            .audit(Audit::Look)
+            .fails_with(&[404])
+            .plain(|call: Call| async move {
+                let after = call.query().text("after").map(str::to_owned);
+                let limit = call.query().text("limit").filter(|limit| !limit.is_empty());
+                let limit = limit.map(|limit| limit.parse().map(Number)).transpose();
+                let limit = limit.map_err(|_| ApiError::field("limit", "is no whole number"))?;
+                super::list_keys(call.project(), mount(&call)?, ListKeysRequest { after, limit }).await
+            }),
+        Endpoint::get("transit.keys.read", "keys/{name}")
+            .summary("Shows a key, without its material.")
+            .permission(USE, Capability::Read)
+            .audit(Audit::Look)
+            .fails_with(&[404])
+            .plain(
+                |call: Call| async move { super::read_key(call.project(), mount(&call)?, call.param("name")).await },
+            ),
+        Endpoint::write("transit.keys.create", "keys/{name}")
+            .summary("Makes a key; one that is there stays as it is.")
+            .permission(MANAGE, Capability::Create)
+            .audit(Audit::Change)
+            .json(|call: Call, request| async move {
+                super::create_key(call.project(), mount(&call)?, call.param("name"), request).await
+            }),
+        Endpoint::delete("transit.keys.delete", "keys/{name}")
+            .summary("Deletes a key, and with it whatever was encrypted under it.")
+            .permission(MANAGE, Capability::Delete)
+            .audit(Audit::Change)
+            .plain(|call: Call| async move {
+                super::delete_key(call.project(), mount(&call)?, call.param("name")).await.map(|_| NoContent)
+            }),
+        Endpoint::delete("transit.keys.soft-delete", "keys/{name}/soft-delete")
+            .summary("Puts a key out of use, and has it deleted in seven days.")
+            .permission(MANAGE, Capability::Delete)
+            .audit(Audit::Change)
+            .plain(|call: Call| async move {
+                super::soft_delete_key(call.project(), mount(&call)?, call.param("name")).await.map(|_| NoContent)
+            }),
+        changing("transit.keys.soft-delete-restore", "keys/{name}/soft-delete-restore")
+            .summary("Takes back a key that was put out of use.")
+            .plain(|call: Call| async move {
+                super::restore_deleted_key(call.project(), mount(&call)?, call.param("name")).await.map(|_| NoContent)
+            }),
+        changing("transit.keys.configure", "keys/{name}/config").summary("Changes how a key may be used.").json(
+            |call: Call, request| async move {
+                super::configure_key(call.project(), mount(&call)?, call.param("name"), request).await
+            },
+        ),
+        changing("transit.keys.rotate", "keys/{name}/rotate").summary("Makes a new version of a key.").plain(
+            |call: Call| async move { super::rotate_key(call.project(), mount(&call)?, call.param("name")).await },
+        ),
+        changing("transit.keys.trim", "keys/{name}/trim").summary("Removes old versions of a key for good.").json(
+            |call: Call, request| async move {
+                super::trim_key(call.project(), mount(&call)?, call.param("name"), request).await
+            },
+        ),
+    ]
+}
+
+fn copies() -> Vec<Endpoint> {
+    vec![
+        changing("transit.keys.import", "keys/{name}/import")
+            .summary("Makes a key of material that the client brings.")
+            .json(|call: Call, request| async move {
+                super::import_key(call.project(), mount(&call)?, call.param("name"), request).await.map(|_| NoContent)
+            }),
+        changing("transit.keys.import-version", "keys/{name}/import_version")
+            .summary("Brings the next version of a key that was imported.")
+            .json(|call: Call, request| async move {
+                let name = call.param("name");
+                super::import_key_version(call.project(), mount(&call)?, name, request).await.map(|_| NoContent)
+            }),
+        Endpoint::get("transit.wrapping-key", "wrapping_key")
+            .summary("Shows the key that material is wrapped with to be imported.")
+            .permission(MANAGE, Capability::Read)
+            .audit(Audit::Look)
+            // The first call makes it.
+            .writes(true)
+            .plain(|call: Call| async move { super::wrapping_key(call.project()).await }),
+        Endpoint::get("transit.export", "export/{part}/{name}")
+            .also("export/{part}/{name}/{version}")
+            .summary("Hands out a key.")
+            .query(&["format"])
+            .permission(MANAGE, Capability::Read)
+            .audit(Audit::Reveal)
+            .fails_with(&[404])
+            .plain(|call: Call| async move {
+                let (part, name, version) = (call.param("part"), call.param("name"), call.optional_param("version"));
+                let request = ExportRequest { format: call.query().text("format").map(str::to_owned) };
+                super::export_key(call.project(), mount(&call)?, part, name, version, request).await
+            }),
+        Endpoint::get("transit.backup", "backup/{name}")
+            .summary("Makes a sealed backup of a key.")
+            .permission(MANAGE, Capability::Read)
+            .audit(Audit::Reveal)
+            .fails_with(&[404])
+            .plain(
+                |call: Call| async move { super::back_up_key(call.project(), mount(&call)?, call.param("name")).await },
+            ),
+        changing("transit.restore", "restore")
+            .also("restore/{name}")
+            .summary("Restores a key from a backup.")
+            .large()
+            .json(|call: Call, request| async move {
+                let name = call.optional_param("name");
+                super::restore_key(call.project(), mount(&call)?, name, request).await.map(|_| NoContent)
+            }),
+    ]
+}
+
+fn values() -> Vec<Endpoint> {
+    vec![
+        using("transit.encrypt", "encrypt/{name}")
+            .summary("Encrypts a plaintext, or a batch.")
+            .large()
+            .writes(true)
+            .json(|call: Call, request| async move {
+                let may_create =
+                    call.mount()?.options::<TransitOptions>().is_some_and(|known| known.create_by_encrypting);
+                super::encrypt(call.project(), mount(&call)?, call.param("name"), may_create, request).await
+            }),
+        using("transit.decrypt", "decrypt/{name}").summary("Decrypts a ciphertext, or a batch.").large().json(
+            |call: Call, request| async move {
+                super::decrypt(call.project(), mount(&call)?, call.param("name"), request).await
+            },
+        ),
+        using("transit.rewrap", "rewrap/{name}")
+            .summary("Brings ciphertexts under another version, without showing what is in them.")
+            .large()
+            .json(|call: Call, request| async move {
+                super::rewrap(call.project(), mount(&call)?, call.param("name"), request).await
+            }),
+        using("transit.datakey", "datakey/{form}/{name}")
+            .summary("Draws a key for use elsewhere, and encrypts it.")
+            .json(|call: Call, request| async move {
+                super::data_key(call.project(), mount(&call)?, call.param("form"), call.param("name"), request).await
+            }),
+    ]
+}
+
+fn one_way() -> Vec<Endpoint> {
+    vec![
+        using("transit.sign", "sign/{name}")
+            .also("sign/{name}/{algorithm}")
+            .summary("Signs a message, or a batch.")
+            .large()
+            .json(|call: Call, request| async move {
+                let (name, algorithm) = (call.param("name"), call.optional_param("algorithm"));
+                super::sign(call.project(), mount(&call)?, name, algorithm, request).await
+            }),
+        using("transit.verify", "verify/{name}")
+            .also("verify/{name}/{algorithm}")
+            .summary("Verifies signatures or HMACs.")
+            .large()
+            .json(|call: Call, request| async move {
+                let (name, algorithm) = (call.param("name"), call.optional_param("algorithm"));
+                super::verify(call.project(), mount(&call)?, name, algorithm, request).await
+            }),
+        using("transit.hmac", "hmac/{name}")
+            .also("hmac/{name}/{algorithm}")
+            .summary("Computes the HMAC of a message, or of a batch.")
+            .large()
+            .json(|call: Call, request| async move {
+                let (name, algorithm) = (call.param("name"), call.optional_param("algorithm"));
+                super::hmac(call.project(), mount(&call)?, name, algorithm, request).await
+            }),
+        using("transit.hash", "hash")
+            .also("hash/{algorithm}")
+            .summary("Hashes a message.")
+            .large()
+            .audit(Audit::Look)
+            .json(|call: Call, request| async move { super::hash(call.optional_param("algorithm"), &request) }),
+        using("transit.random", "random")
+            .also("random/{first}")
+            .also("random/{first}/{second}")
+            .summary("Draws random bytes.")
+            .json(|call: Call, request| async move {
+                let (first, second) = (call.optional_param("first"), call.optional_param("second"));
+                super::random(call.project(), first, second, &request)
+            }),
+    ]
 }

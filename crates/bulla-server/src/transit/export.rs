@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bulla::{Algorithm, Exportable, KeyInfo, KeyName, Keyring, KeyringError, Project, Secret};
 use bulla_seal::SigningKey;
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -15,7 +16,7 @@ use super::{key_type, keys, public_key};
 use crate::ApiError;
 
 /// How keys are to be written.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExportRequest {
     /// Refused unless it is empty or `raw`: what is written how follows from the type of the key.
@@ -23,7 +24,7 @@ pub struct ExportRequest {
 }
 
 /// Keys, by the numbers of their versions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Exported {
     /// The name of the key.
     pub name: String,

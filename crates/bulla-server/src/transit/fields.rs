@@ -7,7 +7,8 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use data_encoding::BASE64;
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
+use schemars::JsonSchema;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, SeqAccess, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 use serde::ser::{Serialize, Serializer};
 use zeroize::Zeroizing;
@@ -21,8 +22,8 @@ pub const MAX_BATCH: usize = 100_000;
 const BATCH_ROOM: usize = 1_024;
 
 /// Text that may hold a secret: wiped on drop, silent in `Debug`. It comes from a client, or goes to one that was let through to it.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct SecretText(Zeroizing<String>);
+#[derive(Clone, PartialEq, Eq, Default, JsonSchema)]
+pub struct SecretText(#[schemars(with = "String")] Zeroizing<String>);
 
 impl SecretText {
     /// Shows the text.
@@ -84,15 +85,15 @@ impl<'de> Deserialize<'de> for SecretText {
 
             // What stands in its place may be the secret in another form: no message repeats it.
             fn visit_i64<E: Error>(self, _: i64) -> Result<SecretText, E> {
-                Err(E::custom("expected text, found a number"))
+                Err(E::invalid_type(Unexpected::Other("number"), &self))
             }
 
             fn visit_u64<E: Error>(self, _: u64) -> Result<SecretText, E> {
-                Err(E::custom("expected text, found a number"))
+                Err(E::invalid_type(Unexpected::Other("number"), &self))
             }
 
             fn visit_f64<E: Error>(self, _: f64) -> Result<SecretText, E> {
-                Err(E::custom("expected text, found a number"))
+                Err(E::invalid_type(Unexpected::Other("number"), &self))
             }
         }
         // Not as text, for then it is the reader of JSON who says what it found.
@@ -101,7 +102,7 @@ impl<'de> Deserialize<'de> for SecretText {
 }
 
 /// A whole number, or text that holds one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
 pub struct Number(pub i64);
 
 impl<'de> Deserialize<'de> for Number {
@@ -119,11 +120,11 @@ impl<'de> Deserialize<'de> for Number {
             }
 
             fn visit_u64<E: Error>(self, number: u64) -> Result<Number, E> {
-                i64::try_from(number).map(Number).map_err(|_| E::custom("the number is too large"))
+                i64::try_from(number).map(Number).map_err(|_| E::invalid_value(Unexpected::Other("number"), &self))
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Number, E> {
-                text.parse().map(Number).map_err(|_| E::custom("expected a whole number"))
+                text.parse().map(Number).map_err(|_| E::invalid_value(Unexpected::Other("text"), &self))
             }
         }
         deserializer.deserialize_any(Whole)
@@ -131,7 +132,7 @@ impl<'de> Deserialize<'de> for Number {
 }
 
 /// True or false, or text or a number that says so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
 pub struct Flag(pub bool);
 
 impl<'de> Deserialize<'de> for Flag {
@@ -151,7 +152,7 @@ impl<'de> Deserialize<'de> for Flag {
             fn visit_u64<E: Error>(self, number: u64) -> Result<Flag, E> {
                 match number {
                     0 | 1 => Ok(Flag(number == 1)),
-                    _ => Err(E::custom("expected true or false")),
+                    _ => Err(E::invalid_value(Unexpected::Other("number"), &self)),
                 }
             }
 
@@ -159,7 +160,7 @@ impl<'de> Deserialize<'de> for Flag {
                 match text {
                     "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Flag(true)),
                     "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Flag(false)),
-                    _ => Err(E::custom("expected true or false")),
+                    _ => Err(E::invalid_value(Unexpected::Other("text"), &self)),
                 }
             }
         }
@@ -168,8 +169,8 @@ impl<'de> Deserialize<'de> for Flag {
 }
 
 /// A length of time: a number of seconds, or text such as `90`, `72h` or `1h30m`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Period(pub Duration);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
+pub struct Period(#[schemars(with = "String")] pub Duration);
 
 impl Period {
     /// Reads text: a number of seconds, or numbers each followed by `d`, `h`, `m` or `s`.
@@ -211,7 +212,7 @@ impl<'de> Deserialize<'de> for Period {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Period, E> {
-                Period::parse(text).ok_or_else(|| E::custom("expected a number of seconds, or a time such as `72h`"))
+                Period::parse(text).ok_or_else(|| E::invalid_value(Unexpected::Other("text"), &self))
             }
         }
         deserializer.deserialize_any(Time)
@@ -219,7 +220,7 @@ impl<'de> Deserialize<'de> for Period {
 }
 
 /// The items of a batch, at most [`MAX_BATCH`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
 pub struct Batch<T>(pub Vec<T>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Batch<T> {
@@ -236,7 +237,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Batch<T> {
                 let mut items = Vec::with_capacity(sequence.size_hint().unwrap_or(0).min(BATCH_ROOM));
                 while let Some(item) = sequence.next_element_seed(Item(PhantomData))? {
                     if items.len() == MAX_BATCH {
-                        return Err(A::Error::custom(format_args!("a batch has at most {MAX_BATCH} items")));
+                        return Err(A::Error::invalid_length(items.len() + 1, &"at most 100000 items"));
                     }
                     items.push(item);
                 }

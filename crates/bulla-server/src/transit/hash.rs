@@ -2,6 +2,7 @@
 
 use aws_lc_rs::digest::{self, Algorithm};
 use data_encoding::{BASE64, HEXLOWER};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::answer::Answer;
@@ -10,7 +11,7 @@ use super::sign::input;
 use crate::ApiError;
 
 /// What is to be hashed.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HashRequest {
     /// The message, in base64.
@@ -22,7 +23,7 @@ pub struct HashRequest {
 }
 
 /// A digest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Hashed {
     /// The digest.
     pub sum: String,

@@ -1,6 +1,7 @@
 //! Authenticating.
 
 use bulla::Project;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Answer, Outcomes, Results};
@@ -11,7 +12,7 @@ use super::wrapped;
 use crate::ApiError;
 
 /// What is to be authenticated: one message, or a batch.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HmacRequest {
     /// The message, in base64.
@@ -25,7 +26,7 @@ pub struct HmacRequest {
 }
 
 /// An item of a batch to authenticate.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HmacItem {
     /// The message, in base64.
@@ -37,7 +38,7 @@ pub struct HmacItem {
 }
 
 /// An HMAC.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Authenticated {
     /// The HMAC: `vault:v`, the number of the version, `:`, and base64.
     pub hmac: String,

@@ -8,6 +8,7 @@ use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrapPadded};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
 use bulla::{Algorithm, Exportable, KeySetting, KeyringError, Project, SecretVec};
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -21,7 +22,7 @@ use crate::ApiError;
 const MAX_MATERIAL_LEN: usize = 16_384;
 
 /// A key to take.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ImportRequest {
     /// The wrapped key, in base64.
@@ -45,7 +46,7 @@ pub struct ImportRequest {
 }
 
 /// The next version of a key that was taken.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ImportVersionRequest {
     /// The wrapped key, in base64.
@@ -100,8 +101,7 @@ pub async fn import_key(
     let key = place.key(derived);
     let made = keyring.create_external_key(key, algorithm, &settings, &material).await.map_err(refused)?;
     keyring.change_settings(key, &[KeySetting::MinSeal(Some(made.first))]).await?;
-    let answer = Answer::empty();
-    Ok(if wanted(request.allow_plaintext_backup) { answer.warned(keys::NO_PLAINTEXT_BACKUP) } else { answer })
+    Ok(Answer::empty())
 }
 
 /// Makes material that the client brings the newest version of a key whose material was brought before.

@@ -8,6 +8,7 @@ use bulla::{
     VersionInfo,
 };
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::answer::Answer;
@@ -25,7 +26,7 @@ const MIN_PERIOD: Duration = Duration::from_secs(3_600);
 const SOFT: Duration = Duration::from_secs(7 * 86_400);
 
 /// How a key is to be made.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CreateKeyRequest {
     /// The type of the key.
@@ -47,7 +48,7 @@ pub struct CreateKeyRequest {
 }
 
 /// Which keys are listed.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ListKeysRequest {
     /// Those whose names come after it.
@@ -57,14 +58,14 @@ pub struct ListKeysRequest {
 }
 
 /// Names of keys.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct KeyList {
     /// The names, in order.
     pub keys: Vec<String>,
 }
 
 /// What is shown of a key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct KeyView {
     name: String,
     r#type: &'static str,
@@ -93,7 +94,7 @@ pub struct KeyView {
 }
 
 /// What is shown of a version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 enum VersionView {
     /// When it was made, in seconds.

@@ -2,6 +2,7 @@
 
 use bulla::{MAX_RANDOM_LEN, Project};
 use data_encoding::HEXLOWER;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -15,7 +16,7 @@ pub const MAX_RANDOM_BYTES: usize = 128 * 1_024;
 const DEFAULT_BYTES: usize = 32;
 
 /// How many random bytes are wanted.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RandomRequest {
     /// How many; 32 unless given.
@@ -27,7 +28,7 @@ pub struct RandomRequest {
 }
 
 /// Random bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RandomBytes {
     /// The bytes.
     pub random_bytes: SecretText,

@@ -1,6 +1,7 @@
 //! Bringing ciphertexts under another version, without showing what is in them.
 
 use bulla::Project;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::answer::{Answer, Outcomes, Results};
@@ -13,7 +14,7 @@ use super::sealing::{Opener, Sealer, refuse_nonce};
 use crate::ApiError;
 
 /// What is to be brought under another version: one ciphertext, or a batch.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RewrapRequest {
     /// The ciphertext.
@@ -33,7 +34,7 @@ pub struct RewrapRequest {
 }
 
 /// An item of a batch to rewrap.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RewrapItem {
     /// The ciphertext.

@@ -3,6 +3,7 @@
 use bulla::{KeyName, Keyring, KeyringError, Project};
 use bulla_keyring::OneWayVersion;
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Answer, Outcomes, Results};
@@ -12,7 +13,7 @@ use super::signature::{Asked, Manner};
 use crate::ApiError;
 
 /// What is to be signed: one message, or a batch.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SignRequest {
     /// The message, or its digest, in base64.
@@ -38,7 +39,7 @@ pub struct SignRequest {
 }
 
 /// An item of a batch to sign.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SignItem {
     /// The message, or its digest, in base64.
@@ -50,7 +51,7 @@ pub struct SignItem {
 }
 
 /// A signature.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Signed {
     /// The signature: `vault:v`, the number of the version, `:`, and base64.
     pub signature: String,

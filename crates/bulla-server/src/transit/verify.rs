@@ -3,6 +3,7 @@
 use bulla::{KeyName, Keyring, KeyringError, Project};
 use bulla_keyring::OneWayVersion;
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -16,7 +17,7 @@ use super::wrapped::Kind;
 use crate::ApiError;
 
 /// What is to be verified: one message, or a batch.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VerifyRequest {
     /// The message, or its digest, in base64.
@@ -44,7 +45,7 @@ pub struct VerifyRequest {
 }
 
 /// An item of a batch to verify.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VerifyItem {
     /// The message, or its digest, in base64.
@@ -60,7 +61,7 @@ pub struct VerifyItem {
 }
 
 /// Whether a signature or an HMAC is the key's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Verified {
     /// Whether it is.
     pub valid: bool,

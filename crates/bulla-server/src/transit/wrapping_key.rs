@@ -9,6 +9,7 @@ use aws_lc_rs::rsa::{
 };
 use bulla::{ExpectedVersion, GetOptions, Namespace, Project, PutOptions, StoreError};
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -21,7 +22,7 @@ const NAMESPACE: &str = "server/transit";
 const ENTRY: &[u8] = b"wrapping-key";
 
 /// The public part of the key, in PEM.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct WrappingKeyView {
     /// The key, of 4,096 bits.
     pub public_key: String,
