@@ -5,7 +5,8 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{HeaderMap, StatusCode, header};
+use bulla_guard::input::Query;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::mounts::Mount;
 use crate::peer::Peer;
@@ -41,7 +42,12 @@ pub trait Admission: Send + Sync + 'static {
     ///
     /// # Errors
     /// Whatever is to be answered instead of doing it.
-    async fn begin(&self) -> Result<(), ApiError>;
+    async fn begin(&self, brought: &Brought<'_>) -> Result<(), ApiError>;
+
+    /// Returns what every answer says of limits, as headers.
+    fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        Vec::new()
+    }
 
     /// Records how it ended, before the answer is sent.
     ///
@@ -59,6 +65,8 @@ pub struct Head<'a> {
     pub verb: Verb,
     /// What it is about: the path below `/v1/`, decoded. A slash within a segment is `%2F`.
     pub resource: &'a str,
+    /// The name of what it acts on, as roles are granted for it; empty if the endpoint names none.
+    pub object: &'a str,
     /// The mount that the path leads into, if it does.
     pub mount: Option<&'a Mount>,
     /// What it shows in `X-Vault-Token` or `Authorization: Bearer`.
@@ -106,6 +114,15 @@ impl fmt::Debug for Credential<'_> {
     }
 }
 
+/// What a request brings besides its path.
+#[derive(Debug, Clone, Copy)]
+pub struct Brought<'a> {
+    /// The parameters after `?`.
+    pub query: &'a Query,
+    /// The body, a JSON object; `None` if it is streamed, so that it is not known.
+    pub body: Option<&'a [u8]>,
+}
+
 /// How a request ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Outcome<'a> {
@@ -140,8 +157,12 @@ impl Admitted {
         self.admission.details().downcast_ref()
     }
 
-    pub(crate) async fn begin(&self) -> Result<(), ApiError> {
-        self.admission.begin().await
+    pub(crate) async fn begin(&self, brought: &Brought<'_>) -> Result<(), ApiError> {
+        self.admission.begin(brought).await
+    }
+
+    pub(crate) fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        self.admission.headers()
     }
 
     pub(crate) async fn finish(&self, outcome: &Outcome<'_>) -> Result<(), ApiError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bulla_guard::input::Query;
 use http::HeaderMap;
 
-use crate::admission::Admitted;
+use crate::admission::{Admitted, Brought};
 use crate::mounts::Mount;
 use crate::peer::Peer;
 use crate::table::{Endpoint, Verb};
@@ -104,7 +104,7 @@ impl Call {
         self.id.clone()
     }
 
-    pub(crate) async fn begin(&self) -> Result<(), ApiError> {
-        self.admitted.begin().await
+    pub(crate) async fn begin(&self, body: Option<&[u8]>) -> Result<(), ApiError> {
+        self.admitted.begin(&Brought { query: &self.query, body }).await
     }
 }

@@ -2,6 +2,8 @@ use std::io;
 use std::path::PathBuf;
 
 use bulla_backend::{BackendError, ErrorKind};
+use bulla_guard::access::AccessError;
+use bulla_guard::audit::AuditError;
 use bulla_keyring::source::SourceError;
 use bulla_keyring::{BackupError, IdentityError, KeyName, KeyringError, NameError, PassphraseError, UnlockError};
 use bulla_seal::{OpenError, ProjectId, SealError};
@@ -157,6 +159,12 @@ pub enum Error {
     /// An archive cannot be written or read.
     #[error(transparent)]
     Archive(ArchiveError),
+    /// Who may do what cannot be read or changed.
+    #[error(transparent)]
+    Access(AccessError),
+    /// The audit log failed.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// A context is not as it must be.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -191,6 +199,16 @@ impl From<StoreError> for Error {
                 Self::Backend(error)
             }
             error => Self::Store(error),
+        }
+    }
+}
+
+impl From<AccessError> for Error {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::Backend(error) => Self::Backend(error),
+            AccessError::Keyring(error) => error.into(),
+            error => Self::Access(error),
         }
     }
 }
@@ -233,6 +251,8 @@ impl Error {
             Self::Keyring(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Archive(error) => error.code(),
+            Self::Access(error) => error.code(),
+            Self::Audit(error) => audit_code(error),
             Self::Seal(_) => "cannot_seal",
             Self::Backend(error) => backend_code(error.kind()),
         }
@@ -278,6 +298,8 @@ impl Error {
             Self::Keyring(error) => return keyring_hint(error),
             Self::Store(error) => return store_hint(error),
             Self::Archive(error) => archive_hint(error)?.to_owned(),
+            Self::Access(error) => access_hint(error)?.to_owned(),
+            Self::Audit(error) => audit_hint(error)?.to_owned(),
             Self::Backend(error) if error.is_read_only() => READ_ONLY.to_owned(),
             Self::Backend(error) => backend_hint(error.kind())?.to_owned(),
             Self::File { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => READ_ONLY.to_owned(),
@@ -295,6 +317,37 @@ impl Error {
             }
             _ => None,
         }
+    }
+}
+
+fn audit_code(error: &AuditError) -> &'static str {
+    match error {
+        AuditError::Altered(_) => "audit_altered",
+        AuditError::Truncated(_) => "audit_truncated",
+        AuditError::Missing(_) => "audit_missing",
+        AuditError::Storage { .. } => "audit_storage",
+        AuditError::Busy(_) => "audit_busy",
+        _ => "audit",
+    }
+}
+
+fn audit_hint(error: &AuditError) -> Option<&'static str> {
+    match error {
+        AuditError::Altered(_) | AuditError::Truncated(_) | AuditError::Missing(_) => {
+            Some("nothing goes on before somebody has looked into it; docs/runbooks.md says how")
+        }
+        AuditError::Storage { .. } => Some("nothing is done that cannot be recorded; see to the disk of the audit log"),
+        _ => None,
+    }
+}
+
+fn access_hint(error: &AccessError) -> Option<&'static str> {
+    match error {
+        AccessError::Rollback { .. } | AccessError::Corrupt { .. } => {
+            Some("whoever can write the database can do this; docs/runbooks.md says what to look into")
+        }
+        AccessError::NoCommit => Some("use `sqlite:` or a server as the backend"),
+        _ => None,
     }
 }
 

@@ -16,6 +16,7 @@
 //! | to let old versions of a key go | [`Project::dependents`], [`Project::trim_key`] |
 //! | material from the environment, a file, a command or the program | [`KeySource`], [`Project::create_sourced_key`], [`Project::attach_source`] |
 //! | keys that the application uses itself | [`Project::key_flows`] |
+//! | to let others in, each to what they may, on record | [`Session`], [`guard`] |
 //! | several machines | [`Project::enroll`] on the new one, [`Project::authorise`] on one that is in; [`Project::revoke`], [`Project::rotate`] |
 //!
 //! # Examples
@@ -58,11 +59,13 @@ mod machines;
 mod os_keyring;
 mod pin;
 mod project;
+mod session;
 mod settings;
 
 pub use backend_url::BackendUrl;
 pub use backup::{BackupEvent, BackupOptions, Restoration, RestoreAs, RestoreEvent, read_backup_header};
 pub use bulla_backend::{BackendError, Durability, ErrorKind, Timestamp, Usage};
+pub use bulla_guard as guard;
 pub use bulla_keyring::{
     Algorithm, Backup, BackupError, BackupHeader, BackupId, BackupInfo, Capability, Expectation,
     Finding as MachineFinding, Fingerprint, Identity, IdentityError, KeyInfo, KeyName, Keyring, KeyringError,
@@ -109,4 +112,5 @@ pub use identity_file::{IdentityFile, PassphrasePrompt};
 pub use key::Key;
 pub use key_source::{KeySource, ParseKeySourceError};
 pub use project::Project;
+pub use session::{Session, SessionOptions, this_user};
 pub use settings::{FILE_NAME, Origin, Setting, Settings, SettingsBuilder, SettingsError, Value};

@@ -1,12 +1,14 @@
 //! What this machine remembers of a project's trust log, so that an older copy of the database is noticed.
 //!
-//! One file a project, in the folder `pins` beside the identity file. It only ever goes forward: behind a restore that an authoriser has
+//! One file a project, and one for who may do what, in the folder `pins` beside the identity file. It only ever goes forward: behind a restore that an authoriser has
 //! accepted, or to a longer log.
 
+use std::fmt;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use bulla_guard::access::AccessPin;
 use bulla_keyring::TrustPin;
 use bulla_seal::ProjectId;
 
@@ -15,6 +17,9 @@ use crate::{Error, Result};
 
 /// Longest file, in bytes: one line, in which the authorisers of the largest project have room.
 const MAX_LEN: u64 = 1 << 20;
+
+/// Longest pin of who may do what, in bytes: three numbers and a digest.
+const MAX_ACCESS_PIN_LEN: u64 = 256;
 
 /// Where a project's pin is kept.
 #[derive(Debug)]
@@ -47,31 +52,7 @@ impl PinFile {
 
     /// Writes a pin, unless one that is further on is there. Says whether the pin is kept: not in a place that cannot be written.
     pub(crate) fn advance(&self, pin: &TrustPin) -> Result<bool> {
-        match self.try_advance(pin) {
-            Ok(()) => Ok(true),
-            Err(Error::File { source, .. })
-                if matches!(source.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn try_advance(&self, pin: &TrustPin) -> Result<()> {
-        if self.is_behind(pin)? {
-            return Ok(());
-        }
-        let failed = |error| self.failed("write the trust pin", error);
-        let folder = files::folder(&self.path);
-        files::create_folders(folder).map_err(failed)?;
-        // Other processes of this machine may be about to write theirs. Released when it is dropped.
-        let lock = File::open(folder).map_err(failed)?;
-        lock.lock().map_err(failed)?;
-        if self.is_behind(pin)? {
-            return Ok(());
-        }
-        files::replace(&self.path, format!("{pin}\n").as_bytes(), files::PRIVATE).map_err(failed)
+        go_forward(&self.path, pin, || self.is_behind(pin))
     }
 
     /// Says whether `pin` adds nothing to what is kept: no restore, nor a record since. Two logs of one length are a rollback of one of them.
@@ -99,6 +80,69 @@ impl PinFile {
 
     fn failed(&self, operation: &'static str, source: io::Error) -> Error {
         Error::File { operation, path: self.path.clone(), source }
+    }
+}
+
+/// Where it is kept how far this machine has seen who may do what: beside the pin of the trust log.
+#[derive(Debug)]
+pub(crate) struct AccessPinFile {
+    path: PathBuf,
+}
+
+impl AccessPinFile {
+    pub(crate) fn beside(identity: &Path, project: ProjectId) -> Self {
+        Self { path: files::folder(identity).join("pins").join(format!("{project}.access")) }
+    }
+
+    /// Reads the pin, if there is one.
+    pub(crate) fn load(&self) -> Result<Option<AccessPin>> {
+        let bad = |reason| Error::BadPin { path: self.path.clone(), reason };
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(Error::File { operation: "read the pin", path: self.path.clone(), source }),
+        };
+        let mut text = String::new();
+        file.take(MAX_ACCESS_PIN_LEN).read_to_string(&mut text).map_err(|source| Error::File {
+            operation: "read the pin",
+            path: self.path.clone(),
+            source,
+        })?;
+        let line = text.strip_suffix('\n').ok_or_else(|| bad("it is cut off"))?;
+        line.parse().map(Some).map_err(|_| bad("it is not an access pin"))
+    }
+
+    /// Writes a pin, unless one that is as far on is there. Says whether the pin is kept.
+    pub(crate) fn advance(&self, pin: &AccessPin) -> Result<bool> {
+        go_forward(&self.path, pin, || Ok(self.load()?.is_some_and(|kept| !pin.is_after(&kept))))
+    }
+}
+
+/// Writes a pin, unless it is behind what is there. Says whether it is kept: not in a place that cannot be written.
+fn go_forward(path: &Path, pin: &impl fmt::Display, is_behind: impl Fn() -> Result<bool>) -> Result<bool> {
+    let failed = |source| Error::File { operation: "write the pin", path: path.to_owned(), source };
+    let written = (|| {
+        if is_behind()? {
+            return Ok(());
+        }
+        let folder = files::folder(path);
+        files::create_folders(folder).map_err(failed)?;
+        // Other processes of this machine may be about to write theirs. Released when it is dropped.
+        let lock = File::open(folder).map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        if is_behind()? {
+            return Ok(());
+        }
+        files::replace(path, format!("{pin}\n").as_bytes(), files::PRIVATE).map_err(failed)
+    })();
+    match written {
+        Ok(()) => Ok(true),
+        Err(Error::File { source, .. })
+            if matches!(source.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
 }
 

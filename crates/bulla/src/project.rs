@@ -12,10 +12,11 @@ use bulla_keyring::flows::{AcrossProcesses, KeyCryptoTool, KeyFlows, SealedState
 use bulla_keyring::source::Source;
 use bulla_keyring::{Algorithm, Identity, KeyName, KeySetting, Keyring, KeyringError, MachineName, TrustPin};
 use bulla_seal::{Context, ContextBuilder, ProjectId};
-use bulla_store::{Namespace, Store};
+use bulla_store::{Namespace, Store, StoreOptions};
 
 use crate::key_source::{self, Sources};
 use crate::pin::PinFile;
+use crate::session::Violations;
 use crate::settings::pin_project;
 use crate::{BackendUrl, Encoding, Error, IdentityFile, Key, KeySource, Result, Settings, files};
 
@@ -31,6 +32,7 @@ pub struct Project {
     /// Where key flows keep states and locks.
     pub(crate) states: Arc<dyn Documents>,
     pin_is_kept: bool,
+    pub(crate) violations: Arc<Violations>,
 }
 
 /// Length of the trust log of a project that was just made: root, grant and epoch.
@@ -282,12 +284,16 @@ impl Project {
 
     pub(crate) fn assemble(settings: Settings, keyring: Keyring, backend: Backend) -> Result<Self> {
         let keyring = Arc::new(keyring);
-        let store = Store::new(keyring.clone(), backend.entries, backend.blobs, clock());
+        let violations = Arc::new(Violations::default());
+        let mut options = StoreOptions::default();
+        options.recorder = violations.clone();
+        let store = Store::with_options(keyring.clone(), backend.entries, backend.blobs, clock(), options);
         let sources = Arc::new(Sources::new(keyring.clone(), clock()));
         for (name, source) in settings.sources() {
             sources.attach_spec(name, source.get());
         }
-        let mut project = Self { settings, keyring, store, sources, states: backend.trust, pin_is_kept: false };
+        let states = backend.trust;
+        let mut project = Self { settings, keyring, store, sources, states, pin_is_kept: false, violations };
         project.pin_is_kept = project.keep_pin()?;
         Ok(project)
     }

@@ -146,7 +146,7 @@ impl Access {
         }
         Ok(Principal {
             kind: PrincipalKind::Token,
-            id: if row.display_name.is_empty() { row.id.to_string() } else { row.display_name },
+            id: row.id.to_string(),
             user: None,
             roles: Vec::new(),
             rules: snapshot.of_policies(&row.policies),

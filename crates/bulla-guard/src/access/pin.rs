@@ -34,6 +34,13 @@ impl AccessPin {
         self.generation
     }
 
+    /// Says whether it came after another: behind a restore that was accepted, or a change.
+    #[must_use]
+    pub fn is_after(&self, other: &Self) -> bool {
+        let order = |pin: &Self| (pin.restores, pin.generation, pin.key_number);
+        order(self) > order(other)
+    }
+
     /// Requires that what was found is this, or came after it.
     pub(crate) fn check(&self, found: &Self) -> Result<()> {
         if found.generation < self.generation {

@@ -109,6 +109,18 @@ impl Rules {
         self.is_root || self.acl.allows(request)
     }
 
+    /// Says whether the policies may allow something on a path: they do, or it depends on parameters that are not known yet.
+    #[must_use]
+    pub fn may_allow(&self, capability: Capability, path: &RequestPath) -> bool {
+        self.is_root || self.acl.may_allow(&PathRequest::new(capability, path))
+    }
+
+    /// Says whether what the policies allow on a path depends on parameters.
+    #[must_use]
+    pub fn has_parameters(&self, capability: Capability, path: &RequestPath) -> bool {
+        !self.is_root && self.acl.has_parameters(capability, path)
+    }
+
     /// Returns what the policies allow on a path, as `sys/capabilities` answers: `deny` where it is nothing.
     #[must_use]
     pub fn capabilities(&self, path: &RequestPath) -> Capabilities {

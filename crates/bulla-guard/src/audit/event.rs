@@ -323,7 +323,7 @@ impl Event {
         self
     }
 
-    pub(super) fn with_outcome(mut self, outcome: Outcome) -> Self {
+    pub(crate) fn with_outcome(mut self, outcome: Outcome) -> Self {
         self.outcome = outcome;
         if self.class != Class::SecurityViolation {
             self.level = if outcome == Outcome::Success { Level::Info } else { Level::Warning };

@@ -68,6 +68,11 @@ impl Query {
         }
     }
 
+    /// Returns all parameters, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+
     /// Returns the value of a parameter.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {

@@ -128,9 +128,10 @@ impl App {
             Err(_) => return Err(ApiError::busy("busy", "too many requests at once", 1)),
         };
         let resource = resource(&segments);
+        let mounted = mount.map(|mount| &**mount);
+        let object = object(endpoint.object(), mounted, &parameters);
         let credential = Credential::of(&parts.headers)?;
-        let head =
-            Head { endpoint, verb, resource: &resource, mount: mount.map(|mount| &**mount), credential, peer, id };
+        let head = Head { endpoint, verb, resource: &resource, object: &object, mount: mounted, credential, peer, id };
         let admitted = Arc::new(Admitted::ask(&*self.door, &head).await?);
         seen.principal = Some(admitted.clone());
 
@@ -154,7 +155,8 @@ impl App {
                 Err(error) => (error.status(), Some(error.code())),
             };
             admitted.finish(&Outcome { status, code, elapsed: began.elapsed() }).await?;
-            let mut answer = result?;
+            let mut answer = result.unwrap_or_else(ApiError::into_answer);
+            answer.headers.extend(admitted.headers());
             answer.body.held = permit.map(|permit| Box::new(permit) as Box<dyn Send + Sync>);
             Ok(answer)
         };
@@ -250,6 +252,30 @@ fn resource(segments: &[&str]) -> String {
         segment_of_resource(&mut resource, segment);
     }
     resource
+}
+
+/// Names what a request acts on. What stands in a segment of the path stays in one segment: a slash in it makes a name that no pattern stands for.
+fn object(template: &str, mount: Option<&Mount>, parameters: &[(&'static str, String)]) -> String {
+    let mut object = String::new();
+    for part in template.split('/').filter(|part| !part.is_empty()) {
+        let name = part.strip_prefix('{').and_then(|part| part.strip_suffix('}'));
+        match name.map(|name| name.strip_suffix("..").ok_or(name)) {
+            None => segment_of_resource(&mut object, part),
+            Some(Err("mount")) => push_all(&mut object, mount.map_or("", Mount::path)),
+            Some(Ok(tail)) => push_all(&mut object, value(parameters, tail)),
+            Some(Err(name)) if value(parameters, name).is_empty() => {}
+            Some(Err(name)) => segment_of_resource(&mut object, value(parameters, name)),
+        }
+    }
+    object
+}
+
+fn push_all(object: &mut String, path: &str) {
+    path.split('/').filter(|segment| !segment.is_empty()).for_each(|segment| segment_of_resource(object, segment));
+}
+
+fn value<'p>(parameters: &'p [(&'static str, String)], name: &str) -> &'p str {
+    parameters.iter().find(|(parameter, _)| *parameter == name).map_or("", |(_, value)| value)
 }
 
 fn check_head(parts: &Parts) -> Result<(), ApiError> {

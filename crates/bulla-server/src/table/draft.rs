@@ -23,6 +23,7 @@ pub struct Draft {
     summary: &'static str,
     query: &'static [&'static str],
     requires: Requires,
+    object: &'static str,
     audit: Audit,
     writes: Option<bool>,
     probe: bool,
@@ -39,6 +40,7 @@ impl Draft {
             summary: "",
             query: &[],
             requires: Requires::Permission("admin:system", Capability::Sudo),
+            object: "",
             audit: Audit::Administer,
             writes: None,
             probe: false,
@@ -66,6 +68,11 @@ impl Draft {
     /// Says what permission it takes, and which capability in Vault's policies is as good.
     pub fn permission(self, permission: &'static str, capability: Capability) -> Self {
         Self { requires: Requires::Permission(permission, capability), ..self }
+    }
+
+    /// Names what it acts on, as roles are granted for it: `keys/{mount}/{name}`, with what stands in the path. `{mount}` is where the endpoint is mounted.
+    pub fn on(self, object: &'static str) -> Self {
+        Self { object, ..self }
     }
 
     /// Lets in whoever has a valid credential.
@@ -119,8 +126,8 @@ impl Draft {
             Box::pin(async move {
                 let bytes = body.collect(limit).await?;
                 let request: Q = json::parse(&bytes, limit)?;
+                call.begin(Some(&bytes)).await?;
                 drop(bytes);
-                call.begin().await?;
                 let (id, app, writes) = (call.request_id(), call.app().clone(), call.endpoint().writes());
                 Ok(app.work(writes, handler(call, request)).await?.answer(&id))
             })
@@ -140,7 +147,7 @@ impl Draft {
             Box::pin(async move {
                 let bytes = body.collect(BODY).await?;
                 json::parse::<json::Empty>(&bytes, BODY)?;
-                call.begin().await?;
+                call.begin(Some(&bytes)).await?;
                 let (id, app, writes) = (call.request_id(), call.app().clone(), call.endpoint().writes());
                 Ok(app.work(writes, handler(call)).await?.answer(&id))
             })
@@ -158,7 +165,7 @@ impl Draft {
         self.complete::<A>(Input::Stream, move |call, body| {
             let handler = handler.clone();
             Box::pin(async move {
-                call.begin().await?;
+                call.begin(None).await?;
                 let (id, writes) = (call.request_id(), call.endpoint().writes());
                 let handled = handler(call, body.reader());
                 Ok(if writes { giving_away(handled).await? } else { handled.await? }.answer(&id))
@@ -181,6 +188,7 @@ impl Draft {
             summary: self.summary,
             query: self.query,
             requires: self.requires,
+            object: self.object,
             audit: self.audit,
             writes: self.writes.unwrap_or(waits),
             probe: self.probe,

@@ -129,6 +129,7 @@ pub struct Endpoint {
     pub(super) summary: &'static str,
     pub(super) query: &'static [&'static str],
     pub(super) requires: Requires,
+    pub(super) object: &'static str,
     pub(super) audit: Audit,
     pub(super) writes: bool,
     pub(super) probe: bool,
@@ -206,6 +207,12 @@ impl Endpoint {
     #[must_use]
     pub fn requires(&self) -> Requires {
         self.requires
+    }
+
+    /// Returns the name of what it acts on, with `{…}` where the path says it; empty if it names nothing.
+    #[must_use]
+    pub fn object(&self) -> &'static str {
+        self.object
     }
 
     /// Returns how it is recorded.

@@ -11,9 +11,14 @@ use crate::{ApiError, Call, RequestId};
 /// The kind of mounts that are the transit API.
 pub const TRANSIT: Kind = Kind("transit");
 
+/// What is acted on. Without a name in the path it is the mount.
+const KEY: &str = "keys/{mount}/{name}";
+
 /// To use keys, and to see which there are.
 const USE: &str = "use:keys";
-/// To make, change, hand out and delete keys.
+/// To hand out keys.
+const EXPORT: &str = "export:keys";
+/// To make, change and delete keys.
 const MANAGE: &str = "manage:keys";
 
 /// What the endpoints of a mount are to know of it.
@@ -48,12 +53,12 @@ pub fn endpoints() -> Vec<Endpoint> {
 
 /// Begins an endpoint that uses keys.
 fn using(id: &'static str, path: &'static str) -> Draft {
-    Endpoint::write(id, path).permission(USE, Capability::Update).audit(Audit::Reveal)
+    Endpoint::write(id, path).on(KEY).permission(USE, Capability::Update).audit(Audit::Reveal)
 }
 
 /// Begins an endpoint that changes keys.
 fn changing(id: &'static str, path: &'static str) -> Draft {
-    Endpoint::write(id, path).permission(MANAGE, Capability::Update).audit(Audit::Change).fails_with(&[409])
+    Endpoint::write(id, path).on(KEY).permission(MANAGE, Capability::Update).audit(Audit::Change).fails_with(&[409])
 }
 
 fn mount(call: &Call) -> Result<&str, ApiError> {
@@ -63,6 +68,7 @@ fn mount(call: &Call) -> Result<&str, ApiError> {
 fn keys() -> Vec<Endpoint> {
     vec![
         Endpoint::list("transit.keys.list", "keys")
+            .on(KEY)
             .summary("Lists the keys of the mount.")
             .query(&["after", "limit"])
             .permission(USE, Capability::List)
@@ -76,6 +82,7 @@ fn keys() -> Vec<Endpoint> {
                 super::list_keys(call.project(), mount(&call)?, ListKeysRequest { after, limit }).await
             }),
         Endpoint::get("transit.keys.read", "keys/{name}")
+            .on(KEY)
             .summary("Shows a key, without its material.")
             .permission(USE, Capability::Read)
             .audit(Audit::Look)
@@ -84,13 +91,15 @@ fn keys() -> Vec<Endpoint> {
                 |call: Call| async move { super::read_key(call.project(), mount(&call)?, call.param("name")).await },
             ),
         Endpoint::write("transit.keys.create", "keys/{name}")
+            .on(KEY)
             .summary("Makes a key; one that is there stays as it is.")
-            .permission(MANAGE, Capability::Create)
+            .permission(MANAGE, Capability::Update)
             .audit(Audit::Change)
             .json(|call: Call, request| async move {
                 super::create_key(call.project(), mount(&call)?, call.param("name"), request).await
             }),
         Endpoint::delete("transit.keys.delete", "keys/{name}")
+            .on(KEY)
             .summary("Deletes a key, and with it whatever was encrypted under it.")
             .permission(MANAGE, Capability::Delete)
             .audit(Audit::Change)
@@ -98,6 +107,7 @@ fn keys() -> Vec<Endpoint> {
                 super::delete_key(call.project(), mount(&call)?, call.param("name")).await.map(|_| NoContent)
             }),
         Endpoint::delete("transit.keys.soft-delete", "keys/{name}/soft-delete")
+            .on(KEY)
             .summary("Puts a key out of use, and has it deleted in seven days.")
             .permission(MANAGE, Capability::Delete)
             .audit(Audit::Change)
@@ -139,6 +149,7 @@ fn copies() -> Vec<Endpoint> {
                 super::import_key_version(call.project(), mount(&call)?, name, request).await.map(|_| NoContent)
             }),
         Endpoint::get("transit.wrapping-key", "wrapping_key")
+            .on(KEY)
             .summary("Shows the key that material is wrapped with to be imported.")
             .permission(MANAGE, Capability::Read)
             .audit(Audit::Look)
@@ -146,10 +157,11 @@ fn copies() -> Vec<Endpoint> {
             .writes(true)
             .plain(|call: Call| async move { super::wrapping_key(call.project()).await }),
         Endpoint::get("transit.export", "export/{part}/{name}")
+            .on(KEY)
             .also("export/{part}/{name}/{version}")
             .summary("Hands out a key.")
             .query(&["format"])
-            .permission(MANAGE, Capability::Read)
+            .permission(EXPORT, Capability::Read)
             .audit(Audit::Reveal)
             .fails_with(&[404])
             .plain(|call: Call| async move {
@@ -158,6 +170,7 @@ fn copies() -> Vec<Endpoint> {
                 super::export_key(call.project(), mount(&call)?, part, name, version, request).await
             }),
         Endpoint::get("transit.backup", "backup/{name}")
+            .on(KEY)
             .summary("Makes a sealed backup of a key.")
             .permission(MANAGE, Capability::Read)
             .audit(Audit::Reveal)

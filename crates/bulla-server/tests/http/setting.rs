@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bulla_server::{
-    Admission, ApiError, App, AppBuilder, Audit, Call, Capability, Data, Door, Endpoint, Head, Kind, Mount, NoContent,
-    Outcome, Peer, Requires,
+    Admission, ApiError, App, AppBuilder, Audit, Brought, Call, Capability, Data, Door, Endpoint, Head, Kind, Mount,
+    NoContent, Outcome, Peer, Requires,
 };
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
@@ -69,7 +69,7 @@ impl Admission for TestAdmission {
         &self.name
     }
 
-    async fn begin(&self) -> Result<(), ApiError> {
+    async fn begin(&self, _: &Brought<'_>) -> Result<(), ApiError> {
         self.record.lock().unwrap().push(format!("begin {}", self.resource));
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bulla::Project;
 use bulla_server::transit::{TRANSIT, TransitOptions, endpoints};
-use bulla_server::{Admission, ApiError, App, Audit, Door, Head, Mount, Outcome, Peer, Requires};
+use bulla_server::{Admission, ApiError, App, Audit, Brought, Door, Head, Mount, Outcome, Peer, Requires};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::BodyExt;
@@ -42,7 +42,7 @@ impl Admission for LetIn {
         &()
     }
 
-    async fn begin(&self) -> Result<(), ApiError> {
+    async fn begin(&self, _: &Brought<'_>) -> Result<(), ApiError> {
         Ok(())
     }
 

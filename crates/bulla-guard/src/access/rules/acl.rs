@@ -83,6 +83,18 @@ impl Acl {
         self.find(path, request.capability).is_some_and(|rights| rights.allow(request))
     }
 
+    pub(super) fn may_allow(&self, request: &PathRequest<'_>) -> bool {
+        let rights = self.find(request.path.as_str(), request.capability);
+        rights.is_some_and(|rights| rights.allow_without_parameters(request))
+    }
+
+    pub(super) fn has_parameters(&self, capability: Capability, path: &RequestPath) -> bool {
+        let rights = self.find(path.as_str(), capability);
+        rights.is_some_and(|rights| {
+            !rights.allowed.is_empty() || !rights.denied.is_empty() || !rights.required.is_empty()
+        })
+    }
+
     pub(super) fn capabilities(&self, path: &RequestPath) -> Capabilities {
         // As for a listing, which looks without the slash at the end too.
         let found = self.find(path.as_str(), Capability::List).map(|rights| rights.capabilities);
@@ -187,6 +199,11 @@ impl Rights {
 
     fn allow(&self, request: &PathRequest<'_>) -> bool {
         use Capability::{Create, Patch, Read, Update};
+        self.allow_without_parameters(request)
+            && (!matches!(request.capability, Create | Patch | Read | Update) || self.allow_parameters(request))
+    }
+
+    fn allow_without_parameters(&self, request: &PathRequest<'_>) -> bool {
         if !self.capabilities.contains(request.capability) || self.capabilities.contains(Capability::Deny) {
             return false;
         }
@@ -196,7 +213,7 @@ impl Rights {
         {
             return false;
         }
-        !matches!(request.capability, Create | Patch | Read | Update) || self.allow_parameters(request)
+        true
     }
 
     fn allow_parameters(&self, request: &PathRequest<'_>) -> bool {

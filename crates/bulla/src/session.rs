@@ -1,0 +1,312 @@
+//! The one road that every door takes: somebody is let in, acts, and is recorded.
+
+use std::fmt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use bulla_backend::{Event, RealDisk, Recorder};
+use bulla_guard::access::{Access, AccessOptions};
+use bulla_guard::admission::{Admitted, Ask, Denied, Guard};
+use bulla_guard::audit::{
+    AuditRecorder, Checkpoint, DocumentWitness, Log, LogOptions, LogReader, Origin, Outcome, PublishedLog, Reprove,
+    Witness, publish,
+};
+use bulla_guard::limits::{GuessSettings, Quotas};
+use bulla_keyring::SystemKey;
+
+use crate::pin::AccessPinFile;
+use crate::project::clock;
+use crate::{BackendUrl, Error, IdentityFile, Project, Result, files};
+
+/// How often what limits remember is swept, in milliseconds.
+const SWEEP: u64 = 60_000;
+
+/// A project with its guard: who may do what, how often, and the audit log of this machine.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+///
+/// use bulla::guard::access::Permission;
+/// use bulla::guard::admission::{Ask, Need, Presented, Record};
+/// use bulla::guard::audit::{Class, Code};
+/// use bulla::{Project, Session, SessionOptions};
+///
+/// # pollster::block_on(async {
+/// # let folder = tempfile::tempdir()?;
+/// let project = Arc::new(Project::in_memory().await?);
+/// let options = SessionOptions::default().audit_folder(folder.path().join("audit"));
+/// let session = Session::open(project, options).await?;
+///
+/// let orders = "keys/orders".parse()?;
+/// let me = Presented::Peer { uid: bulla::this_user(), gid: 0 };
+/// let ask = Ask {
+///     presented: Some(me),
+///     source: None,
+///     action: Code::new("key.rotate"),
+///     class: Class::Key,
+///     subject: "keys/orders",
+///     need: Need::Permission { permission: Permission::ManageKeys, resource: Some(&orders), path: None, capabilities: &[] },
+///     record: Record::Change,
+///     route: "",
+///     request: "",
+/// };
+/// session.act(&ask, async |_| session.project().create_key("orders").await).await??;
+/// assert_eq!(session.close().await?.size(), 2); // the intent, and how it went
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Session {
+    project: Arc<Project>,
+    guard: Guard,
+    pin: Option<AccessPinFile>,
+    folder: PathBuf,
+    witnesses: Vec<Arc<dyn Witness>>,
+    swept: AtomicU64,
+}
+
+/// How a session is opened.
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct SessionOptions {
+    audit_folder: Option<PathBuf>,
+    quotas: Option<Quotas>,
+    guesses: GuessSettings,
+    reprove: Reprove,
+}
+
+impl SessionOptions {
+    /// Keeps the audit log in a folder of its own choice, instead of the one beside this machine's identity.
+    pub fn audit_folder(self, folder: impl Into<PathBuf>) -> Self {
+        Self { audit_folder: Some(folder.into()), ..self }
+    }
+
+    /// Sets how often somebody may ask.
+    pub fn quotas(self, quotas: Quotas) -> Self {
+        Self { quotas: Some(quotas), ..self }
+    }
+
+    /// Sets how long wrong secrets slow their source down.
+    pub fn guesses(self, guesses: GuessSettings) -> Self {
+        Self { guesses, ..self }
+    }
+
+    /// Sets how much of the audit log is proven anew: everything, or only the end, for a process that lives for one command.
+    pub fn reprove(self, reprove: Reprove) -> Self {
+        Self { reprove, ..self }
+    }
+}
+
+impl Session {
+    /// Opens the guard of a project.
+    ///
+    /// # Errors
+    /// [`Error::Access`] if who may do what cannot be read, or was put back to an older state; [`Error::Audit`] if the log of this machine is not
+    /// what was signed, or cannot be opened.
+    pub async fn open(project: Arc<Project>, options: SessionOptions) -> Result<Self> {
+        let settings = project.settings();
+        let is_kept = settings.backend().get() != &BackendUrl::Memory;
+        let identity = IdentityFile::of(settings).ok().map(|file| file.path().to_owned()).filter(|_| is_kept);
+        let pin = identity.as_deref().map(|path| AccessPinFile::beside(path, project.id()));
+        let known = pin.as_ref().map(AccessPinFile::load).transpose()?.flatten();
+        let owner = identity.as_deref().map_or_else(|| Ok(this_user()), owner)?;
+        let keyring = project.keyring();
+        let access_options = AccessOptions { owner_uid: Some(owner) };
+        let access =
+            Access::open(keyring.clone(), project.states.clone(), clock(), known.as_ref(), access_options).await?;
+
+        let folder = project.audit_folder(options.audit_folder)?;
+        files::create_folders(&folder).map_err(|source| Error::File {
+            operation: "create the folder",
+            path: folder.clone(),
+            source,
+        })?;
+        let key = keyring.system_key(&SystemKey::audit()).await?;
+        let mut log = LogOptions::new(project.id(), keyring.identity().clone(), key, clock());
+        log.reprove = options.reprove;
+        let origin = Origin::of(&project.id(), keyring.identity().public());
+        log.outside = PublishedLog::new(&*project.states, &origin).checkpoint().await?;
+        let log = Arc::new(Log::open(Arc::new(RealDisk), &folder, log)?);
+        project.violations.hear(&log);
+        let quotas = options.quotas.unwrap_or_default();
+        let guard = Guard::new(Arc::new(access), log, clock(), quotas, options.guesses);
+        let session = Self { project, guard, pin, folder, witnesses: Vec::new(), swept: AtomicU64::new(0) };
+        session.keep_pin()?;
+        Ok(session)
+    }
+
+    /// Shows checkpoints to a witness too.
+    #[must_use]
+    pub fn with_witness(mut self, witness: Arc<dyn Witness>) -> Self {
+        self.witnesses.push(witness);
+        self
+    }
+
+    /// Returns the project.
+    #[must_use]
+    pub fn project(&self) -> &Arc<Project> {
+        &self.project
+    }
+
+    /// Returns the guard.
+    #[must_use]
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// Returns the folder of the audit log.
+    #[must_use]
+    pub fn audit_folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Lets somebody in, acts, and records it: all in one. What `act` returns is returned only if it is on record.
+    ///
+    /// # Errors
+    /// [`Denied`], and nothing was done; but for [`Denied::Unrecorded`], where it may have been. What `act` fails with is within.
+    pub async fn act<T, E>(
+        &self,
+        ask: &Ask<'_>,
+        act: impl AsyncFnOnce(&Admitted) -> std::result::Result<T, E>,
+    ) -> std::result::Result<std::result::Result<T, E>, Denied> {
+        let admitted = self.guard.admit(ask).await?;
+        admitted.begin(&[]).await?;
+        let began = std::time::Instant::now();
+        let result = act(&admitted).await;
+        let outcome = if result.is_ok() { Outcome::Success } else { Outcome::Failure };
+        admitted.finish(outcome, None, began.elapsed()).await?;
+        Ok(result)
+    }
+
+    /// Does what is due: signs what the log has gained, publishes it, shows it to witnesses, and forgets what is over. To be called about each second.
+    ///
+    /// # Errors
+    /// [`Error::Audit`] if the log is not what was signed, or cannot be written; [`Error::Access`], [`Error::File`]. The next call tries again.
+    pub async fn tick(&self) -> Result<()> {
+        let signed = self.guard.log().tick().await?;
+        if let Some(checkpoint) = signed {
+            self.publish(&checkpoint).await?;
+        }
+        self.keep_pin()?;
+        let now = self.guard.now().0;
+        let swept = self.swept.load(Ordering::Relaxed);
+        if now.saturating_sub(swept) >= SWEEP
+            && self.swept.compare_exchange(swept, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
+            self.guard.sweep();
+            self.guard.log().set_key(self.project.keyring().system_key(&SystemKey::audit()).await?);
+            self.sweep_tokens().await?;
+        }
+        Ok(())
+    }
+
+    /// Signs and publishes what the log has, and closes it.
+    ///
+    /// # Errors
+    /// As [`Self::tick`].
+    pub async fn close(self) -> Result<Checkpoint> {
+        let checkpoint = self.guard.log().checkpoint().await?;
+        self.publish(&checkpoint).await?;
+        self.keep_pin()?;
+        Ok(checkpoint)
+    }
+
+    async fn publish(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let reader = self.project.read_audit_log(&self.folder);
+        publish(&reader, &*self.project.states).await?;
+        for witness in &self.witnesses {
+            witness.publish(reader.origin(), checkpoint).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes tokens whose time is over.
+    async fn sweep_tokens(&self) -> Result<()> {
+        let mut after = None;
+        loop {
+            let swept = self.guard.access().sweep_tokens(after, 1_000).await?;
+            after = swept.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn keep_pin(&self) -> Result<()> {
+        let Some(file) = &self.pin else { return Ok(()) };
+        file.advance(&self.guard.access().pin()).map(drop)
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("project", &self.project.id())
+            .field("guard", &self.guard)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Project {
+    /// Opens this machine's audit log for reading, from the folder that `None` stands for: `audit` and the project's id, beside the identity.
+    ///
+    /// # Errors
+    /// [`Error::NoIdentityPlace`] if no setting names an identity.
+    pub fn audit_log(&self, folder: Option<PathBuf>) -> Result<LogReader> {
+        Ok(self.read_audit_log(&self.audit_folder(folder)?))
+    }
+
+    /// Returns what machines have published of their audit logs in the backend, and a place to keep what a witness has seen.
+    #[must_use]
+    pub fn audit_witness(&self) -> DocumentWitness {
+        DocumentWitness::new(self.states.clone())
+    }
+
+    fn read_audit_log(&self, folder: &Path) -> LogReader {
+        let origin = Origin::of(&self.id(), self.keyring().identity().public());
+        LogReader::new(Arc::new(RealDisk), folder, origin)
+    }
+
+    fn audit_folder(&self, folder: Option<PathBuf>) -> Result<PathBuf> {
+        if let Some(folder) = folder {
+            return Ok(folder);
+        }
+        let file = IdentityFile::of(self.settings())?;
+        Ok(files::folder(file.path()).join("audit").join(self.id().to_string()))
+    }
+}
+
+/// Returns the user of the operating system that this process acts for.
+#[must_use]
+pub fn this_user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+fn owner(identity: &Path) -> Result<u32> {
+    let metadata = std::fs::metadata(identity);
+    let metadata =
+        metadata.map_err(|source| Error::File { operation: "look at", path: identity.to_owned(), source })?;
+    Ok(metadata.uid())
+}
+
+/// Tells the audit log of what the store finds that nobody honest has left there, from when there is a log.
+#[derive(Debug, Default)]
+pub(crate) struct Violations(OnceLock<AuditRecorder>);
+
+impl Violations {
+    fn hear(&self, log: &Arc<Log>) {
+        // The first session hears; another of this process would write the same events into the same log.
+        let _ = self.0.set(AuditRecorder::new(log.clone()));
+    }
+}
+
+impl Recorder for Violations {
+    fn record(&self, event: &Event<'_>) {
+        if let (Event::SecurityViolation { .. }, Some(recorder)) = (event, self.0.get()) {
+            recorder.record(event);
+        }
+    }
+}
