@@ -1,6 +1,7 @@
 //! What a server works on, and the one road that every request takes.
 
 mod builder;
+mod guarded;
 mod road;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 pub use builder::{AppBuilder, AppError};
+pub use guarded::Keeper;
 pub(crate) use road::{Scope, giving_away};
 
 use crate::admission::Door;

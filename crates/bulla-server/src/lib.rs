@@ -33,7 +33,7 @@ pub mod transit;
 
 pub use admission::{Admission, Admitted, Brought, Credential, Door, Head, Outcome};
 pub use answer::{Answer, AnswerBody, Broken, StreamWriter};
-pub use app::{App, AppBuilder, AppError, Collector};
+pub use app::{App, AppBuilder, AppError, Collector, Keeper};
 pub use body::BodyReader;
 pub use call::Call;
 pub use config::{ClientCertificates, Config, Limits, Listen, TimeOuts, TlsFiles};

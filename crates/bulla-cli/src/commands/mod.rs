@@ -44,6 +44,7 @@ mod rewrap;
 mod rm;
 mod rotate;
 mod seal;
+mod serve;
 mod stats;
 mod status;
 mod tags;
@@ -85,6 +86,7 @@ pub(crate) enum Command {
     Export(export::Args),
     #[command(subcommand)]
     Key(key::Command),
+    Serve(serve::Args),
     Seal(seal::Args),
     Open(open::Args),
     Rewrap(rewrap::Args),
@@ -145,6 +147,7 @@ pub(crate) async fn run(arguments: Arguments, output: &Output) -> Result<()> {
         Command::Restore(args) => restore::run(&args, &desk).await,
         Command::Export(args) => export::run(&args, &desk).await,
         Command::Key(command) => key::run(command, &desk).await,
+        Command::Serve(args) => serve::run(&args, &desk).await,
         Command::Seal(args) => seal::run(&args, &desk).await,
         Command::Open(args) => open::run(&args, &desk).await,
         Command::Rewrap(args) => rewrap::run(&args, &desk).await,

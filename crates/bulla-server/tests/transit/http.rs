@@ -103,17 +103,8 @@ fn openbao_is_answered_alike_through_the_door_too() {
     let asked = server.door.0.lock().unwrap();
     for (id, requires, audit) in asked.iter() {
         let Requires::Permission(permission, _) = requires else { panic!("{id} lets everybody in") };
-        let manages = [
-            "create",
-            "delete",
-            "configure",
-            "rotate",
-            "trim",
-            "import",
-            "import-version",
-            "backup",
-            "restore",
-        ];
+        let manages =
+            ["create", "delete", "configure", "rotate", "trim", "import", "import-version", "backup", "restore"];
         let expected = match id.rsplit('.').next().unwrap() {
             "export" => "export:keys",
             act if manages.contains(&act) => "manage:keys",

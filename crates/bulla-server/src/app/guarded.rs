@@ -1,0 +1,88 @@
+//! The whole API over a project and its guard.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bulla::Session;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{App, AppBuilder, giving_away};
+use crate::door::SessionDoor;
+use crate::metrics::Exposition;
+use crate::mounts::Mount;
+use crate::system::{Check, NotReady};
+use crate::transit::{self, TRANSIT};
+
+/// How often the guard does what is due.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Does for a session what is due, each second, as long as it is awaited.
+///
+/// What fails is in the log, and makes the server say that it is not ready; the next second it is tried again.
+#[derive(Debug, Clone)]
+pub struct Keeper {
+    session: Arc<Session>,
+    fails: Arc<AtomicBool>,
+}
+
+impl Keeper {
+    /// Makes the keeper of a session.
+    #[must_use]
+    pub fn new(session: Arc<Session>) -> Self {
+        Self { session, fails: Arc::default() }
+    }
+
+    /// Keeps until it is dropped.
+    pub async fn keep(&self) {
+        let mut seconds = interval(PERIOD);
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            seconds.tick().await;
+            match giving_away(self.session.tick()).await {
+                Ok(()) => self.fails.store(false, Ordering::Relaxed),
+                Err(error) => {
+                    // Once is enough for the log, until it goes again.
+                    if !self.fails.swap(true, Ordering::Relaxed) {
+                        tracing::error!(code = error.code(), "the guard cannot do what is due: {error}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The audit log takes what has to be recorded.
+struct AuditIsKept(Keeper);
+
+#[async_trait]
+impl Check for AuditIsKept {
+    fn name(&self) -> &'static str {
+        "audit"
+    }
+
+    async fn check(&self, _: &App) -> Result<(), NotReady> {
+        if self.0.fails.load(Ordering::Relaxed) { Err(NotReady("audit_unavailable")) } else { Ok(()) }
+    }
+}
+
+impl App {
+    /// Begins to make the app of a project and its guard, with all that the API has.
+    pub fn guarded(keeper: &Keeper) -> AppBuilder {
+        let session = keeper.session.clone();
+        let log = session.guard().log().clone();
+        Self::builder(session.project().clone(), SessionDoor::new(session.clone()))
+            .check(AuditIsKept(keeper.clone()))
+            .collector(move |_, text| count_events(&log, text))
+            .kind(TRANSIT, transit::endpoints())
+            .mount(Mount::new("transit", TRANSIT))
+    }
+}
+
+fn count_events(log: &bulla_guard::audit::Log, text: &mut Exposition) {
+    let status = log.status();
+    text.gauge("bulla_audit_events", "Events in the audit log of this machine.", status.events);
+    text.gauge("bulla_audit_unsigned_events", "Events that no checkpoint covers yet.", status.unsigned);
+    text.gauge("bulla_audit_lost_events", "Events that were lost, and of which no gap is logged yet.", status.lost);
+}
