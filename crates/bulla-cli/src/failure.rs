@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use bulla::guard::access::AccessError;
+use bulla::guard::audit::AuditError;
 use bulla::source::SourceError;
 use bulla::{
     ArchiveError, BackupError, ErrorKind, IdentityError, KeyringError, OpenError, PassphraseError, SettingsError,
@@ -34,6 +36,12 @@ pub(crate) enum Exit {
     Damage = 7,
     /// The limit of a namespace is reached.
     Full = 8,
+    /// The audit log is not what was signed.
+    AuditAltered = 10,
+    /// Something of the audit log is gone.
+    AuditTruncated = 11,
+    /// The audit log cannot be verified.
+    AuditUnverifiable = 12,
     /// Whoever read our output went away, as the shell reports it for programs that die of it (128 + SIGPIPE).
     ClosedPipe = 141,
 }
@@ -76,6 +84,18 @@ impl Exit {
                 ErrorKind::InvalidInput => Self::Usage,
                 ErrorKind::Corrupt => Self::Refused,
                 _ => Self::Unavailable,
+            },
+            Error::Access(error) => match error {
+                AccessError::Rollback { .. } | AccessError::Corrupt { .. } => Self::Refused,
+                AccessError::Stale { .. } => Self::Unavailable,
+                AccessError::Conflict => Self::Conflict,
+                _ => Self::Failed,
+            },
+            Error::Audit(error) => match error {
+                AuditError::Altered(_) => Self::AuditAltered,
+                AuditError::Truncated(_) => Self::AuditTruncated,
+                AuditError::Storage { .. } | AuditError::Busy(_) => Self::Unavailable,
+                _ => Self::AuditUnverifiable,
             },
             Error::Keyring(error) => Self::of_keyring(error),
             Error::Archive(error) => match error {
@@ -159,6 +179,9 @@ Exit codes:
     6  the backend, or a file, cannot be used now
     7  damage was found, or machines that should not be in
     8  the limit of a namespace is reached
+   10  the audit log was altered
+   11  something of the audit log is gone, or it was rolled back
+   12  the audit log cannot be verified
   141  whoever read the output went away";
 }
 

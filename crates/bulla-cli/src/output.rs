@@ -46,6 +46,11 @@ impl Output {
         self.bytes(line.as_bytes())
     }
 
+    /// Writes a line that is the same for people and programs.
+    pub(crate) fn line(&self, line: &str) -> Result<()> {
+        self.bytes(format!("{line}\n").as_bytes())
+    }
+
     /// Writes the record of a command whose data is elsewhere: to standard output in JSON, else as a note.
     pub(crate) fn done(&self, record: &Value, text: impl FnOnce() -> String) -> Result<()> {
         if self.json {

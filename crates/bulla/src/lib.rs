@@ -45,6 +45,7 @@
 #[cfg(doctest)]
 struct Readme;
 
+mod audit;
 mod backend_url;
 mod backup;
 pub mod blocking;

@@ -9,10 +9,7 @@ use std::sync::{Arc, OnceLock};
 use bulla_backend::{Event, RealDisk, Recorder};
 use bulla_guard::access::{Access, AccessOptions};
 use bulla_guard::admission::{Admitted, Ask, Denied, Guard};
-use bulla_guard::audit::{
-    AuditRecorder, Checkpoint, DocumentWitness, Log, LogOptions, LogReader, Origin, Outcome, PublishedLog, Reprove,
-    Witness, publish,
-};
+use bulla_guard::audit::{AuditRecorder, Checkpoint, Log, LogOptions, Outcome, Reprove, Witness, publish};
 use bulla_guard::limits::{GuessSettings, Quotas};
 use bulla_keyring::SystemKey;
 
@@ -127,8 +124,7 @@ impl Session {
         let key = keyring.system_key(&SystemKey::audit()).await?;
         let mut log = LogOptions::new(project.id(), keyring.identity().clone(), key, clock());
         log.reprove = options.reprove;
-        let origin = Origin::of(&project.id(), keyring.identity().public());
-        log.outside = PublishedLog::new(&*project.states, &origin).checkpoint().await?;
+        log.outside = project.published_checkpoint().await?;
         let log = Arc::new(Log::open(Arc::new(RealDisk), &folder, log)?);
         project.violations.hear(&log);
         let quotas = options.quotas.unwrap_or_default();
@@ -247,35 +243,6 @@ impl fmt::Debug for Session {
             .field("project", &self.project.id())
             .field("guard", &self.guard)
             .finish_non_exhaustive()
-    }
-}
-
-impl Project {
-    /// Opens this machine's audit log for reading, from the folder that `None` stands for: `audit` and the project's id, beside the identity.
-    ///
-    /// # Errors
-    /// [`Error::NoIdentityPlace`] if no setting names an identity.
-    pub fn audit_log(&self, folder: Option<PathBuf>) -> Result<LogReader> {
-        Ok(self.read_audit_log(&self.audit_folder(folder)?))
-    }
-
-    /// Returns what machines have published of their audit logs in the backend, and a place to keep what a witness has seen.
-    #[must_use]
-    pub fn audit_witness(&self) -> DocumentWitness {
-        DocumentWitness::new(self.states.clone())
-    }
-
-    fn read_audit_log(&self, folder: &Path) -> LogReader {
-        let origin = Origin::of(&self.id(), self.keyring().identity().public());
-        LogReader::new(Arc::new(RealDisk), folder, origin)
-    }
-
-    fn audit_folder(&self, folder: Option<PathBuf>) -> Result<PathBuf> {
-        if let Some(folder) = folder {
-            return Ok(folder);
-        }
-        let file = IdentityFile::of(self.settings())?;
-        Ok(files::folder(file.path()).join("audit").join(self.id().to_string()))
     }
 }
 
