@@ -21,8 +21,8 @@ pub(crate) enum Refused {
     Io(io::Error),
 }
 
-/// Opens a file that belongs to this user, and to which nobody else has access. The one exception is a secret as container platforms mount it: it
-/// belongs to root and a group of this process, with mode 0440 or less.
+/// Opens a file that belongs to this user, and to which nobody else has access. The one exception is a secret as platforms hand it over: it
+/// belongs to root, and to a group of this process or to root's, with mode 0440 or less.
 pub(crate) fn open(path: &Path) -> Result<(File, Metadata), Refused> {
     // Without waiting for the other end of a pipe.
     let flags = OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -33,7 +33,7 @@ pub(crate) fn open(path: &Path) -> Result<(File, Metadata), Refused> {
         return Err(Refused::NotAFile);
     }
     let (mode, owner) = (metadata.mode() & 0o7777, metadata.uid());
-    if !is_private(mode, owner == geteuid().as_raw(), owner == ROOT && is_our_group(metadata.gid())) {
+    if !is_private(mode, owner == geteuid().as_raw(), owner == ROOT && is_handed_to_us(metadata.gid())) {
         return Err(Refused::Exposed { mode, owner });
     }
     Ok((file, metadata))
@@ -61,6 +61,12 @@ fn is_private(mode: u32, is_ours: bool, is_mounted_for_us: bool) -> bool {
     (is_ours && mode & 0o077 == 0) || (is_mounted_for_us && mode & !0o440 == 0)
 }
 
+/// Container platforms mount a secret for a group of the process. systemd leaves a credential with root's group and names the user of the
+/// service in an access control list, whose mask is what the mode shows for the group. Without being named there, the file could not be opened.
+fn is_handed_to_us(group: u32) -> bool {
+    group == ROOT || is_our_group(group)
+}
+
 fn is_our_group(group: u32) -> bool {
     let supplementary = getgroups().unwrap_or_default();
     getegid().as_raw() == group || supplementary.iter().any(|ours| ours.as_raw() == group)
@@ -69,6 +75,13 @@ fn is_our_group(group: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_of_roots_group_was_handed_to_us() {
+        assert!(is_handed_to_us(ROOT));
+        assert!(is_handed_to_us(getegid().as_raw()));
+        assert!(!is_handed_to_us(u32::MAX - 1));
+    }
 
     #[test]
     fn a_mounted_secret_is_accepted() {

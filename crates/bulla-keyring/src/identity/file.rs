@@ -117,8 +117,8 @@ impl LockedIdentity {
 impl StoredIdentity {
     /// Reads an identity file.
     ///
-    /// The file belongs to this user, and nobody else has access to it. The one exception is a secret as container platforms mount it: it
-    /// belongs to root and a group of this process, with mode 0440 or less.
+    /// The file belongs to this user, and nobody else has access to it. The one exception is a secret as container platforms and systemd hand it
+    /// over: it belongs to root, and to a group of this process or to root's, with mode 0440 or less.
     ///
     /// # Errors
     /// [`IdentityError::NotFound`], [`IdentityError::Exposed`], [`IdentityError::NotAFile`], [`IdentityError::Content`] or

@@ -17,8 +17,8 @@ const MAX_ATTEMPTS: usize = 8;
 
 /// Takes what a file holds, as it is when it is asked: text where it is UTF-8, without the line feed at its end; bytes otherwise.
 ///
-/// The file belongs to this user and nobody else has access to it; or it is a secret as container platforms mount it, of root and a group of
-/// this process, with mode 0440 or less. A symbolic link is followed, for those platforms replace secrets by
+/// The file belongs to this user and nobody else has access to it; or it is a secret as container platforms and systemd hand it over, of root
+/// and of a group of this process or root's, with mode 0440 or less. A symbolic link is followed, for those platforms replace secrets by
 /// changing one. A file that changes while it is read is read again.
 ///
 /// [`Source::mark`] watches: it changes with the file's identity, times and size, and costs no reading.
