@@ -54,6 +54,8 @@ def name(document):
 def pod_of(document):
     if document["kind"] == "Pod":
         return document["spec"]
+    if document["kind"] == "CronJob":
+        return document["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     return document["spec"]["template"]["spec"] if document["kind"] in WORKLOADS else None
 
 
