@@ -258,6 +258,10 @@ impl Failure {
     }
 
     /// Returns what failed, without what to do about it.
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
     pub(crate) fn message(&self) -> &str {
         &self.message
     }

@@ -103,7 +103,7 @@ fn three_machines_share_a_project() {
     authorize(&laptop, &enroll(&server, "server"), false).succeeds();
     assert_eq!(server.run(["get", "report"]).succeeds().stdout, b"before");
     let run = laptop.run(["revoke", &server_fingerprint[..12], "--yes", "--rotate", "--reseal"]).succeeds();
-    assert!(run.stderr.contains("rotated to epoch 2: 2 keys renewed, 2 versions wrapped anew, 0 damaged\n"), "{run:?}");
+    assert!(run.stderr.contains("rotated to epoch 2: 3 keys renewed, 3 versions wrapped anew, 0 damaged\n"), "{run:?}");
     assert!(run.stderr.ends_with("sealed 1 of 1 entries of default anew\n"), "{run:?}");
     office.write("plain", noise(100_000, 2));
     office.run(["seal", "plain", "-o", "after.bulla"]).succeeds();

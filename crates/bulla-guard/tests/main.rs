@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod admission;
 mod audit;
 mod input;
 mod limits;

@@ -300,12 +300,35 @@ impl Error {
             Self::Archive(error) => archive_hint(error)?.to_owned(),
             Self::Access(error) => access_hint(error)?.to_owned(),
             Self::Audit(error) => audit_hint(error)?.to_owned(),
-            Self::Backend(error) if error.is_read_only() => READ_ONLY.to_owned(),
+            error if error.is_read_only() => READ_ONLY.to_owned(),
             Self::Backend(error) => backend_hint(error.kind())?.to_owned(),
-            Self::File { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => READ_ONLY.to_owned(),
             _ => return None,
         };
         Some(hint)
+    }
+
+    /// Says whether it failed because nothing can be written there: on a disk, or in a database, that is read-only.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        match self {
+            Self::Backend(error) => error.is_read_only(),
+            Self::File { source, .. } => source.kind() == io::ErrorKind::ReadOnlyFilesystem,
+            _ => false,
+        }
+    }
+
+    /// Says whether it failed because there is no room, or nothing can be written there at all.
+    #[must_use]
+    pub fn is_unwritable(&self) -> bool {
+        match self {
+            Self::Backend(error) => error.is_read_only() || error.kind() == ErrorKind::Full,
+            Self::File { source, .. } => {
+                use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+                matches!(source.kind(), QuotaExceeded | ReadOnlyFilesystem | StorageFull)
+            }
+            Self::Audit(error) => error.is_unwritable(),
+            _ => false,
+        }
     }
 
     /// Returns why a sealed value was not opened, if that is what failed.

@@ -113,5 +113,5 @@ pub use identity_file::{IdentityFile, PassphrasePrompt};
 pub use key::Key;
 pub use key_source::{KeySource, ParseKeySourceError};
 pub use project::Project;
-pub use session::{Session, SessionOptions, this_user};
+pub use session::{Session, SessionOptions, this_group, this_user};
 pub use settings::{FILE_NAME, Origin, Setting, Settings, SettingsBuilder, SettingsError, Value};

@@ -1,7 +1,6 @@
 //! The one road that every door takes: somebody is let in, acts, and is recorded.
 
 use std::fmt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -11,7 +10,7 @@ use bulla_guard::access::{Access, AccessOptions};
 use bulla_guard::admission::{Admitted, Ask, Denied, Guard};
 use bulla_guard::audit::{AuditRecorder, Checkpoint, Log, LogOptions, Outcome, Reprove, Witness, publish};
 use bulla_guard::limits::{GuessSettings, Quotas};
-use bulla_keyring::SystemKey;
+use bulla_keyring::{KeyringError, SystemKey, SystemVersion};
 
 use crate::pin::AccessPinFile;
 use crate::project::clock;
@@ -109,9 +108,9 @@ impl Session {
         let identity = IdentityFile::of(settings).ok().map(|file| file.path().to_owned()).filter(|_| is_kept);
         let pin = identity.as_deref().map(|path| AccessPinFile::beside(path, project.id()));
         let known = pin.as_ref().map(AccessPinFile::load).transpose()?.flatten();
-        let owner = identity.as_deref().map_or_else(|| Ok(this_user()), owner)?;
         let keyring = project.keyring();
-        let access_options = AccessOptions { owner_uid: Some(owner) };
+        // Whoever this process runs as has the identity, and with it everything.
+        let access_options = AccessOptions { owner_uid: Some(this_user()) };
         let access =
             Access::open(keyring.clone(), project.states.clone(), clock(), known.as_ref(), access_options).await?;
 
@@ -121,7 +120,7 @@ impl Session {
             path: folder.clone(),
             source,
         })?;
-        let key = keyring.system_key(&SystemKey::audit()).await?;
+        let key = audit_key(&project).await?;
         let mut log = LogOptions::new(project.id(), keyring.identity().clone(), key, clock());
         log.reprove = options.reprove;
         log.outside = project.published_checkpoint().await?;
@@ -193,7 +192,7 @@ impl Session {
             && self.swept.compare_exchange(swept, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
             self.guard.sweep();
-            self.guard.log().set_key(self.project.keyring().system_key(&SystemKey::audit()).await?);
+            self.guard.log().set_key(audit_key(&self.project).await?);
             self.sweep_tokens().await?;
         }
         Ok(())
@@ -246,17 +245,29 @@ impl fmt::Debug for Session {
     }
 }
 
+/// Returns the key that identifiers are blinded with. While the data key is rotated, it may be of the epoch before: then it is renewed, for who was put
+/// out would know it.
+async fn audit_key(project: &Project) -> Result<SystemVersion> {
+    let keyring = project.keyring();
+    match keyring.system_key(&SystemKey::audit()).await {
+        Err(KeyringError::OldEpoch { .. }) => {
+            keyring.rotate_system_key(&SystemKey::audit()).await?;
+            Ok(keyring.system_key(&SystemKey::audit()).await?)
+        }
+        key => Ok(key?),
+    }
+}
+
+/// Returns the group of the operating system that this process acts for.
+#[must_use]
+pub fn this_group() -> u32 {
+    rustix::process::getegid().as_raw()
+}
+
 /// Returns the user of the operating system that this process acts for.
 #[must_use]
 pub fn this_user() -> u32 {
     rustix::process::geteuid().as_raw()
-}
-
-fn owner(identity: &Path) -> Result<u32> {
-    let metadata = std::fs::metadata(identity);
-    let metadata =
-        metadata.map_err(|source| Error::File { operation: "look at", path: identity.to_owned(), source })?;
-    Ok(metadata.uid())
 }
 
 /// Tells the audit log of what the store finds that nobody honest has left there, from when there is a log.

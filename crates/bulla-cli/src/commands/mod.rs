@@ -1,6 +1,8 @@
 //! The commands, one a file.
 
 mod accept_rollback;
+mod acts;
+mod api;
 mod approve;
 mod audit;
 mod authorize;
@@ -12,6 +14,7 @@ mod completions;
 mod config;
 mod content;
 mod demo;
+mod desk;
 mod enroll;
 mod evict;
 mod expire;
@@ -52,12 +55,12 @@ mod tally;
 mod tree;
 mod verify;
 
-use std::ffi::{OsStr, OsString};
-
-use bulla::{Namespace, Origin, Project, Setting};
 use clap::Subcommand;
 
-use crate::arguments::{Arguments, Global};
+use self::acts::Act;
+pub(crate) use self::desk::Desk;
+use self::desk::NamespaceArg;
+use crate::arguments::Arguments;
 use crate::failure::Result;
 use crate::output::Output;
 
@@ -87,6 +90,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Key(key::Command),
     Serve(serve::Args),
+    Api(api::Args),
     Seal(seal::Args),
     Open(open::Args),
     Rewrap(rewrap::Args),
@@ -128,8 +132,8 @@ pub(crate) enum Command {
 
 /// Does what the arguments ask for.
 pub(crate) async fn run(arguments: Arguments, output: &Output) -> Result<()> {
-    let desk = Desk { global: arguments.global, output: *output };
-    match arguments.command {
+    let desk = Desk::new(arguments.global, *output, Act::of(&arguments.command));
+    let result = match arguments.command {
         Command::Init(args) => init::run(&args, &desk).await,
         Command::Enroll(args) => enroll::run(&args, &desk),
         Command::Authorize(args) => authorize::run(&args, &desk).await,
@@ -147,6 +151,7 @@ pub(crate) async fn run(arguments: Arguments, output: &Output) -> Result<()> {
         Command::Restore(args) => restore::run(&args, &desk).await,
         Command::Export(args) => export::run(&args, &desk).await,
         Command::Key(command) => key::run(command, &desk).await,
+        Command::Api(args) => api::run(&args, &desk).await,
         Command::Serve(args) => serve::run(&args, &desk).await,
         Command::Seal(args) => seal::run(&args, &desk).await,
         Command::Open(args) => open::run(&args, &desk).await,
@@ -178,46 +183,6 @@ pub(crate) async fn run(arguments: Arguments, output: &Output) -> Result<()> {
         Command::Completions(args) => completions::run(&args, &desk),
         Command::Man(args) => man::run(&args, &desk),
         Command::Demo(args) => demo::run(&args, &desk).await,
-    }
-}
-
-/// What a command works with.
-#[derive(Debug)]
-pub(crate) struct Desk {
-    pub(crate) global: Global,
-    pub(crate) output: Output,
-}
-
-impl Desk {
-    /// Opens the project that the settings name.
-    pub(crate) async fn project(&self) -> Result<Project> {
-        Ok(Project::open(self.global.settings().load()?).await?)
-    }
-
-    /// Opens the project, with the named key that `--key` names.
-    async fn project_with_key(&self, key: Option<&OsStr>) -> Result<Project> {
-        let mut settings = self.global.settings();
-        if let Some(key) = key {
-            settings = settings.give(Setting::Key, key, Origin::Flag("--key"));
-        }
-        Ok(Project::open(settings.load()?).await?)
-    }
-
-    /// Opens the project, and returns the namespace that is meant.
-    async fn namespace(&self, argument: &NamespaceArg) -> Result<Namespace> {
-        let mut settings = self.global.settings();
-        if let Some(name) = &argument.namespace {
-            settings = settings.give(Setting::Namespace, name, Origin::Flag("--namespace"));
-        }
-        let project = Project::open(settings.load()?).await?;
-        Ok(project.store(project.settings().namespace().get())?)
-    }
-}
-
-/// Which namespace of entries is meant.
-#[derive(Debug, clap::Args)]
-struct NamespaceArg {
-    /// The namespace of entries
-    #[arg(short, long)]
-    namespace: Option<OsString>,
+    };
+    desk.close(result).await
 }

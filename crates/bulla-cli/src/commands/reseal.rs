@@ -1,4 +1,5 @@
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use bulla::{Budget, Depth, NamespaceName, Origin, Project, ResealCounts, Setting, WalkEvent};
 use serde_json::json;
@@ -36,12 +37,12 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
 }
 
 /// Opens the project, and finds the namespace that was named, or all there are.
-pub(super) async fn chosen(namespace: Option<&OsString>, desk: &Desk) -> Result<(Project, Vec<NamespaceName>)> {
+pub(super) async fn chosen(namespace: Option<&OsString>, desk: &Desk) -> Result<(Arc<Project>, Vec<NamespaceName>)> {
     let mut settings = desk.global.settings();
     if let Some(name) = namespace {
         settings = settings.give(Setting::Namespace, name, Origin::Flag("--namespace"));
     }
-    let project = Project::open(settings.load()?).await?;
+    let project = desk.open(settings.load()?).await?;
     let names = match namespace {
         Some(_) => vec![project.store(project.settings().namespace().get())?.name().clone()],
         None => project.entries().namespaces().await.map_err(bulla::Error::from)?,

@@ -22,7 +22,8 @@ pub(crate) async fn run(_: &Args, desk: &Desk) -> Result<()> {
     let mut after = None;
     loop {
         let page = project.keyring().keys(after, 0).await.map_err(bulla::Error::from)?;
-        keys += page.keys.len() as u64;
+        let own = |key: &bulla::KeyInfo| key.name.is_system();
+        keys += page.keys.iter().filter(|key| !key.as_ref().is_ok_and(own)).count() as u64;
         after = page.next;
         if after.is_none() {
             break;

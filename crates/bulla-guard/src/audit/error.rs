@@ -30,6 +30,8 @@ pub enum AuditError {
         operation: &'static str,
         /// How it failed.
         detail: String,
+        /// Of which sort that is.
+        kind: io::ErrorKind,
     },
     /// Too many events wait for the disk.
     #[error("{0} events wait for the disk already; try again")]
@@ -69,11 +71,18 @@ impl AuditError {
         }
     }
 
+    /// Says whether there is no room, or nothing can be written there at all.
+    #[must_use]
+    pub fn is_unwritable(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        matches!(self, Self::Storage { kind: QuotaExceeded | ReadOnlyFilesystem | StorageFull, .. })
+    }
+
     pub(super) fn io(operation: &'static str, subject: impl fmt::Display, error: &io::Error) -> Self {
-        Self::Storage { operation, detail: format!("`{subject}`: {error}") }
+        Self::Storage { operation, detail: format!("`{subject}`: {error}"), kind: error.kind() }
     }
 
     pub(super) fn backend(operation: &'static str, error: &BackendError) -> Self {
-        Self::Storage { operation, detail: error.to_string() }
+        Self::Storage { operation, detail: error.to_string(), kind: io::ErrorKind::Other }
     }
 }

@@ -13,7 +13,7 @@ use bulla_keyring::SystemKey;
 use super::setting::{DAY, HOUR, Scene, block, code, grant, p, present, signed_in, user_with_key, within};
 
 /// Another text of the same id, with its checksum: what somebody sends who knows the id and guesses.
-fn guess(of: &str) -> String {
+pub(crate) fn guess(of: &str) -> String {
     let scene = Scene::begin();
     let access = scene.open();
     let other = user_with_key(&access, "mallory", &[]);

@@ -5,9 +5,13 @@ use crate::failure::{Exit, Failure, Result};
 
 /// List the keys
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Those of Bulla itself too, whose names begin with `sys/`
+    #[arg(long)]
+    all: bool,
+}
 
-pub(crate) async fn run(_: &Args, desk: &Desk) -> Result<()> {
+pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
     let project = desk.project().await?;
     let mut after = None;
     let mut damaged = 0_u64;
@@ -15,6 +19,7 @@ pub(crate) async fn run(_: &Args, desk: &Desk) -> Result<()> {
         let page = project.keyring().keys(after, 0).await.map_err(bulla::Error::from)?;
         for key in page.keys {
             match key {
+                Ok(key) if !args.all && key.name.is_system() => {}
                 Ok(key) => desk.output.result(&super::record(&key), || {
                     format!("{:<32} {:<18} version {}", key.name, key.algorithm, key.newest)
                 })?,

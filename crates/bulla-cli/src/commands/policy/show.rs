@@ -6,5 +6,6 @@ use crate::failure::Result;
 pub(crate) struct Args {}
 
 pub(crate) async fn run(desk: &Desk) -> Result<()> {
-    super::tell(&desk.project().await?, desk).await
+    let project = desk.project().await?;
+    super::tell(&project, desk).await
 }

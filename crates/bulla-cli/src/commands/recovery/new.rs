@@ -14,5 +14,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
-    super::give_words(&desk.project().await?, desk, &args.name).await
+    let project = desk.project().await?;
+    super::give_words(&project, desk, &args.name).await
 }

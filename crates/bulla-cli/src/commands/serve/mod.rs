@@ -22,7 +22,7 @@ use crate::failure::{Exit, Failure, Result};
 /// Serve the project over HTTP, as Vault's clients speak it
 ///
 /// Whoever is let in needs a token, an API key, a client certificate that a rule knows, or, over a Unix socket, to be a user that a rule knows;
-/// the owner of the identity file is an administrator. All that is done is in the audit log. SIGTERM lets requests end; SIGHUP, and any change of
+/// the user it runs as is an administrator. All that is done is in the audit log. SIGTERM lets requests end; SIGHUP, and any change of
 /// the files, reads certificates anew.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -96,14 +96,14 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
     }
     let dev = if args.dev { Some(Dev::new(args.dev_tls).await?) } else { None };
     let project = match &dev {
-        Some(dev) => dev.project().await?,
+        Some(dev) => Arc::new(dev.project().await?),
         None => desk.project().await?,
     };
     let mut options = SessionOptions::default();
     if let Some(folder) = &args.audit_folder {
         options = options.audit_folder(folder);
     }
-    let session = Arc::new(Session::open(Arc::new(project), options).await?);
+    let session = Arc::new(Session::open(project, options).await?);
     let runtime = runtime()?;
     let served = runtime.block_on(serve(args, desk, session.clone(), dev.as_ref()));
     // Nothing of the server is left that holds the session, unless requests were given up.
@@ -204,7 +204,7 @@ fn config(args: &Args, dev: Option<&Dev>) -> Config {
     config
 }
 
-fn runtime() -> Result<Runtime> {
+pub(super) fn runtime() -> Result<Runtime> {
     let runtime = Builder::new_multi_thread().enable_all().thread_name("bulla-serve").build();
     runtime.map_err(|error| Failure::new(Exit::Failed, "threads", format!("no threads can be started: {error}")))
 }

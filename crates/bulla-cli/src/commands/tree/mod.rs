@@ -130,13 +130,14 @@ fn open_output(output: &Path) -> std::io::Result<Folder> {
 /// Finds what the project and this machine cannot do without: sealed, and its source removed, nothing could be opened any more.
 fn own_places(project: &Project) -> HashSet<Id> {
     let settings = project.settings();
-    let pins = settings.identity().get().as_deref().and_then(Path::parent).map(|folder| folder.join("pins"));
+    let beside = settings.identity().get().as_deref().and_then(Path::parent);
     let paths = [
         settings.backend().get().folder().map(Path::to_owned),
         Some(settings.file().to_owned()),
         settings.identity().get().clone(),
         settings.passphrase_file().get().clone(),
-        pins,
+        beside.map(|folder| folder.join("pins")),
+        beside.map(|folder| folder.join("audit")),
     ];
     paths
         .into_iter()

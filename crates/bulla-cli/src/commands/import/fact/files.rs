@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::sync::Arc;
 
 use bulla::{Context, Key, Project};
 use bulla_seal::{FernetKey, MAX_FERNET_LEN, SealWriter, SecretVec};
@@ -19,7 +20,7 @@ use crate::tree::{Attributes, Fresh};
 
 /// What files are sealed with.
 pub(super) struct Files<'a> {
-    project: Project,
+    project: Arc<Project>,
     key: Key,
     context: &'a ContextArgs,
     movable: bool,
@@ -27,7 +28,12 @@ pub(super) struct Files<'a> {
 }
 
 impl<'a> Files<'a> {
-    pub(super) async fn new(project: Project, context: &'a ContextArgs, movable: bool, force: bool) -> Result<Self> {
+    pub(super) async fn new(
+        project: Arc<Project>,
+        context: &'a ContextArgs,
+        movable: bool,
+        force: bool,
+    ) -> Result<Self> {
         let key = project.key(project.settings().key().get())?;
         // What fails for every file is found out before the first.
         key.current().await?;

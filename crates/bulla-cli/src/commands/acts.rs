@@ -1,0 +1,151 @@
+//! What each command does in the eyes of the guard: which permission it takes, on what, and how it is recorded.
+
+use bulla::guard::access::Permission;
+use bulla::guard::admission::Record;
+use bulla::guard::audit::{Class, Code};
+
+use super::{Command, audit, content, fleche, import, key, namespace, policy, quarantine, recovery};
+
+/// What a command does.
+#[derive(Debug, Clone)]
+pub(super) struct Act {
+    pub(super) action: Code,
+    pub(super) class: Class,
+    pub(super) permission: Permission,
+    pub(super) on: On,
+    pub(super) record: Record,
+}
+
+/// What a command acts on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum On {
+    /// All of the project, or what its arguments name: only who may do it everywhere may do it.
+    Everything,
+    /// The named key of the settings.
+    Key,
+    /// The namespace of the settings.
+    Namespace,
+}
+
+impl Act {
+    const fn new(action: &'static str, class: Class, permission: Permission, record: Record) -> Self {
+        Self { action: Code::new(action), class, permission, on: On::Everything, record }
+    }
+
+    const fn on(mut self, on: On) -> Self {
+        self.on = on;
+        self
+    }
+
+    /// Says whether it changes nothing.
+    pub(super) fn only_reads(&self) -> bool {
+        matches!(self.record, Record::Look | Record::Reveal)
+    }
+
+    /// Returns what a command does to the project; `None` of one that opens none.
+    pub(super) fn of(command: &Command) -> Option<Self> {
+        use Permission::{
+            AdminSystem, AuthorizeMachines, ManageStore, ReadAudit, ReadMachines, ReadStore, UseKeys, WriteStore,
+        };
+        use Record::{Administer, Change, Look, Reveal};
+        let machine = |action, permission, record| Self::new(action, Class::Machine, permission, record);
+        let system = |action, record| Self::new(action, Class::Configuration, AdminSystem, record);
+        let store = |action, permission, record| Self::new(action, Class::Store, permission, record);
+        let entries = |action, permission, record| store(action, permission, record).on(On::Namespace);
+        let using = |action| Self::new(action, Class::Key, UseKeys, Reveal).on(On::Key);
+        Some(match command {
+            Command::Authorize(_) => machine("cli.authorize", AuthorizeMachines, Administer),
+            Command::Approve(_) => machine("cli.approve", AuthorizeMachines, Administer),
+            Command::Revoke(_) => machine("cli.revoke", AuthorizeMachines, Administer),
+            Command::Rotate(_) => machine("cli.rotate", AuthorizeMachines, Administer),
+            Command::List(_) => machine("cli.list", ReadMachines, Look),
+            Command::Verify(_) => machine("cli.verify", ReadMachines, Look),
+            Command::Audit(audit::Command::Machines(_)) => machine("cli.audit.machines", ReadMachines, Look),
+            Command::Audit(_) => Self::new("cli.audit.read", Class::Log, ReadAudit, Look),
+            Command::Policy(policy::Command::Show(_)) => system("cli.policy.show", Look),
+            Command::Policy(policy::Command::Set(_)) => system("cli.policy.set", Administer),
+            Command::Recovery(recovery::Command::New(_)) => system("cli.recovery.new", Administer),
+            Command::Backup(_) => system("cli.backup", Reveal),
+            Command::Status(_) => system("cli.status", Look),
+            Command::Key(command) => return Some(Self::of_key(command)),
+            Command::Seal(_) => using("cli.seal"),
+            Command::Open(_) => using("cli.open"),
+            Command::Rewrap(_) => using("cli.rewrap"),
+            Command::Export(_) => entries("cli.export", ReadStore, Reveal),
+            Command::Put(_) => entries("cli.put", WriteStore, Change),
+            Command::Get(_) => entries("cli.get", ReadStore, Reveal),
+            Command::Ls(_) => entries("cli.ls", ReadStore, Look),
+            Command::Tags(_) => entries("cli.tags", ReadStore, Look),
+            Command::Rm(_) => entries("cli.rm", WriteStore, Change),
+            Command::Incr(_) => entries("cli.incr", WriteStore, Change),
+            Command::Expire(_) => entries("cli.expire", WriteStore, Change),
+            Command::Clear(_) => entries("cli.clear", WriteStore, Change),
+            Command::Memo(_) => entries("cli.memo", WriteStore, Change),
+            Command::Content(content::Command::Put(_)) => entries("cli.content.put", WriteStore, Change),
+            Command::Content(content::Command::Get(_)) => entries("cli.content.get", ReadStore, Reveal),
+            Command::Namespace(namespace::Command::Ls(_)) => store("cli.namespace.ls", ReadStore, Look),
+            Command::Namespace(namespace::Command::Show(_)) => entries("cli.namespace.show", ReadStore, Look),
+            Command::Namespace(namespace::Command::Set(_)) => entries("cli.namespace.set", ManageStore, Administer),
+            Command::Quarantine(quarantine::Command::Ls(_)) => entries("cli.quarantine.ls", ReadStore, Look),
+            Command::Quarantine(quarantine::Command::Add(_)) => entries("cli.quarantine.add", ManageStore, Change),
+            Command::Quarantine(quarantine::Command::Restore(_)) => {
+                entries("cli.quarantine.restore", ManageStore, Change)
+            }
+            Command::Quarantine(quarantine::Command::Rm(_)) => entries("cli.quarantine.rm", ManageStore, Change),
+            Command::Check(_) => store("cli.check", ReadStore, Look),
+            Command::Stats(_) => store("cli.stats", ReadStore, Look),
+            Command::Reseal(_) => store("cli.reseal", ManageStore, Change),
+            Command::Gc(_) => store("cli.gc", ManageStore, Change),
+            Command::Compact(_) => store("cli.compact", ManageStore, Change),
+            Command::Evict(_) => entries("cli.evict", ManageStore, Change),
+            Command::Import(import::Command::Entries(_)) => entries("cli.import.entries", WriteStore, Change),
+            Command::Import(import::Command::Fact(_)) => store("cli.import.fact", WriteStore, Change),
+            Command::Fleche(fleche::Command::Import(_)) => entries("cli.fleche.import", WriteStore, Change),
+            // It says itself what it lets others do.
+            Command::Serve(_) => system("cli.serve", Administer),
+            Command::Init(_)
+            | Command::Enroll(_)
+            | Command::Recover(_)
+            | Command::AcceptRollback(_)
+            | Command::Restore(_)
+            | Command::Fleche(_)
+            // Each request is let in for itself.
+            | Command::Api(_)
+            | Command::Random(_)
+            | Command::Identity(_)
+            | Command::Config(_)
+            | Command::Completions(_)
+            | Command::Man(_)
+            | Command::Demo(_) => return None,
+        })
+    }
+
+    fn of_key(command: &key::Command) -> Self {
+        use Permission::{ExportKeys, ManageKeys, UseKeys};
+        use Record::{Change, Look, Reveal};
+        let (action, permission, record) = match command {
+            key::Command::New(_) => ("cli.key.new", ManageKeys, Change),
+            key::Command::Ls(_) => ("cli.key.ls", UseKeys, Look),
+            key::Command::Show(_) => ("cli.key.show", UseKeys, Look),
+            key::Command::Rotate(_) => ("cli.key.rotate", ManageKeys, Change),
+            key::Command::Set(_) => ("cli.key.set", ManageKeys, Change),
+            key::Command::Disable(_) => ("cli.key.disable", ManageKeys, Change),
+            key::Command::Enable(_) => ("cli.key.enable", ManageKeys, Change),
+            key::Command::Where(_) => ("cli.key.where", UseKeys, Look),
+            key::Command::Trim(_) => ("cli.key.trim", ManageKeys, Change),
+            key::Command::Destroy(_) => ("cli.key.destroy", ManageKeys, Change),
+            key::Command::Rm(_) => ("cli.key.rm", ManageKeys, Change),
+            key::Command::Undelete(_) => ("cli.key.undelete", ManageKeys, Change),
+            key::Command::Purge(_) => ("cli.key.purge", ManageKeys, Change),
+            key::Command::Sign(_) => ("cli.key.sign", UseKeys, Reveal),
+            key::Command::Verify(_) => ("cli.key.verify", UseKeys, Look),
+            key::Command::Hmac(_) => ("cli.key.hmac", UseKeys, Reveal),
+            key::Command::DataKey(_) => ("cli.key.data-key", UseKeys, Reveal),
+            key::Command::Import(_) => ("cli.key.import", ManageKeys, Change),
+            key::Command::Export(_) => ("cli.key.export", ExportKeys, Reveal),
+            key::Command::Backup(_) => ("cli.key.backup", ManageKeys, Reveal),
+            key::Command::Restore(_) => ("cli.key.restore", ManageKeys, Change),
+        };
+        Self::new(action, Class::Key, permission, record)
+    }
+}
