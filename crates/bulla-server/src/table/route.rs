@@ -1,4 +1,4 @@
-//! From segments to an endpoint: a tree whose branches are literals, parameters and tails.
+//! From segments to an endpoint: a tree whose branches are literals, parameters, and tails that a literal may end.
 
 use super::{Endpoint, TableError, Verb};
 
@@ -56,6 +56,8 @@ struct Node {
     literals: Vec<(&'static str, Node)>,
     parameter: Option<Box<Node>>,
     tail: Vec<Leaf>,
+    /// Tails that end with a literal, as `{path..}/tune`.
+    ended_tails: Vec<(&'static str, Vec<Leaf>)>,
     leaves: Vec<Leaf>,
 }
 
@@ -73,10 +75,16 @@ impl Routes {
             let mut node = &mut self.root;
             let mut names = Vec::new();
             let mut is_tail = false;
+            let mut end = None;
             let trimmed = path.strip_prefix('/').unwrap_or(path);
             for segment in trimmed.split('/').filter(|_| !trimmed.is_empty()) {
-                if is_tail || segment.is_empty() {
+                let is_end = is_tail && end.is_none() && !segment.contains(['{', '}', '%']);
+                if segment.is_empty() || (is_tail && !is_end) {
                     return Err(bad());
+                }
+                if is_end {
+                    end = Some(segment);
+                    continue;
                 }
                 match segment.strip_prefix('{') {
                     None if segment.contains(['{', '}', '%']) => return Err(bad()),
@@ -97,7 +105,11 @@ impl Routes {
                     }
                 }
             }
-            let leaves = if is_tail { &mut node.tail } else { &mut node.leaves };
+            let leaves = match end {
+                Some(end) => node.ended_tail(end),
+                None if is_tail => &mut node.tail,
+                None => &mut node.leaves,
+            };
             for &verb in endpoint.verbs() {
                 if leaves.iter().any(|leaf| leaf.verb == verb) {
                     return Err(TableError::SamePath { id: endpoint.id(), verb, path });
@@ -108,7 +120,7 @@ impl Routes {
         Ok(())
     }
 
-    /// Finds where a path leads. A literal comes before a parameter, and that before a tail.
+    /// Finds where a path leads. A literal comes before a parameter, that before a tail, and one that a literal ends before one that none does.
     pub(super) fn find<'p>(&self, segments: &[&'p str]) -> Option<Found<'_, 'p>> {
         self.root.find(segments, &mut Vec::new())
     }
@@ -135,6 +147,14 @@ impl Node {
         &mut self.literals[position].1
     }
 
+    fn ended_tail(&mut self, end: &'static str) -> &mut Vec<Leaf> {
+        let position = self.ended_tails.iter().position(|(known, _)| *known == end).unwrap_or_else(|| {
+            self.ended_tails.push((end, Vec::new()));
+            self.ended_tails.len() - 1
+        });
+        &mut self.ended_tails[position].1
+    }
+
     /// Looks on from here. The depth is that of the table's paths, and at most two branches are tried at each step.
     fn find<'p>(&self, segments: &[&'p str], values: &mut Vec<&'p str>) -> Option<Found<'_, 'p>> {
         let [first, rest @ ..] = segments else {
@@ -154,7 +174,15 @@ impl Node {
             values.pop();
         }
         // No segment of a tail has a slash in it: otherwise one resource would have two names.
-        if self.tail.is_empty() || segments.iter().any(|segment| segment.contains('/')) {
+        if segments.iter().any(|segment| segment.contains('/')) {
+            return None;
+        }
+        if let Some((last, tail)) = segments.split_last().filter(|(_, tail)| !tail.is_empty())
+            && let Some((_, leaves)) = self.ended_tails.iter().find(|(end, _)| end == last)
+        {
+            return Some(Found { leaves, whole: &[], values: values.clone(), tail: Some(tail.join("/")) });
+        }
+        if self.tail.is_empty() {
             return None;
         }
         Some(Found { leaves: &self.tail, whole: &[], values: values.clone(), tail: Some(segments.join("/")) })

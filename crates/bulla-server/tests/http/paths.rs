@@ -1,9 +1,9 @@
 //! Where paths lead.
 
-use bulla_server::{Audit, Endpoint, Kind, Mount, MountError, Table, TableError};
+use bulla_server::{Audit, Call, Endpoint, Kind, Mount, MountError, Table, TableError, Text};
 use serde_json::json;
 
-use super::setting::{BOX, app, ask, request, send};
+use super::setting::{BOX, TestDoor, app, ask, builder, request, send};
 
 fn open(id: &'static str, path: &'static str) -> Endpoint {
     Endpoint::get(id, path).open_to_all().audit(Audit::Unrecorded).plain(|_| async { Ok(bulla_server::NoContent) })
@@ -16,6 +16,29 @@ async fn a_literal_comes_before_a_parameter_and_that_before_a_tail() {
     assert_eq!(ask(&app, "POST", "/v1/box/echo/other", "").await.json()["data"]["path"], json!(["other"]));
     assert_eq!(ask(&app, "PUT", "/v1/box/echo/fixed/7", "").await.json()["data"]["path"], json!(["fixed", "7"]));
     assert_eq!(ask(&app, "GET", "/v1/box/data/a/b/c", "").await.json()["data"]["path"], json!(["a/b/c"]));
+}
+
+#[tokio::test]
+async fn a_literal_may_end_a_tail() {
+    let said = |id, path| {
+        Endpoint::get(id, path).open_to_all().audit(Audit::Unrecorded).plain(|call: Call| async move {
+            Ok(Text("text/plain", format!("{} {}", call.endpoint().id(), call.param("path"))))
+        })
+    };
+    let endpoints = [said("whole", "/v1/things/{path..}"), said("ended", "/v1/things/{path..}/end")];
+    let app = builder(&TestDoor::default()).await.endpoints(endpoints).build().unwrap();
+    let cases = [
+        ("a", "whole a"),
+        ("a/end", "ended a"),
+        ("a/b/end", "ended a/b"),
+        ("end", "whole end"),
+        ("end/end", "ended end"),
+        ("a/end/b", "whole a/end/b"),
+    ];
+    for (path, expected) in cases {
+        assert_eq!(ask(&app, "GET", &format!("/v1/things/{path}"), "").await.text, expected);
+    }
+    assert_eq!(ask(&app, "GET", "/v1/things/a%2Fb/end", "").await.status, 404);
 }
 
 #[tokio::test]
@@ -144,7 +167,7 @@ fn a_table_that_contradicts_itself_is_refused() {
     let refused = |endpoints: Vec<Endpoint>| Table::new().add(endpoints).unwrap_err();
     assert_eq!(refused(vec![open("a", "/a"), open("a", "/b")]), TableError::SameId("a"));
     assert!(matches!(refused(vec![open("a", "/a/{x}"), open("b", "/a/{y}")]), TableError::SamePath { id: "b", .. }));
-    for path in ["a", "/a//b", "/{", "/{}", "/{x", "/{x}/{x}", "/{x..}/a", "/x{y}", "/{X}", "/a%20b"] {
+    for path in ["a", "/a//b", "/{", "/{}", "/{x", "/{x}/{x}", "/{x..}/a/b", "/{x..}/{y}", "/x{y}", "/{X}", "/a%20b"] {
         assert_eq!(refused(vec![open("a", path)]), TableError::BadPath { id: "a", path });
     }
     let mut table = Table::new();
