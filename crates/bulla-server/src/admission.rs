@@ -5,12 +5,13 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bulla_backend::Timestamp;
 use bulla_guard::input::Query;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::mounts::Mount;
 use crate::peer::Peer;
-use crate::table::{Endpoint, Verb};
+use crate::table::{Capability, Endpoint, Verb};
 use crate::{ApiError, RequestId};
 
 /// Decides who is let in to what, and records it.
@@ -38,6 +39,17 @@ pub trait Admission: Send + Sync + 'static {
     /// Returns what a handler may want to know of them.
     fn details(&self) -> &(dyn Any + Send + Sync);
 
+    /// Returns the token that they showed, if it was one. It is what the [details](Self::details) are, unless the door says otherwise.
+    fn token_owner(&self) -> Option<TokenOwner> {
+        self.details().downcast_ref().cloned()
+    }
+
+    /// Says whether they may do it in this way rather than another: make what is new, say, and not change what is there. A door that does not tell
+    /// ways apart lets all be.
+    fn may(&self, _: Capability) -> bool {
+        true
+    }
+
     /// Records that it is about to be done: the request is well formed.
     ///
     /// # Errors
@@ -54,6 +66,15 @@ pub trait Admission: Send + Sync + 'static {
     /// # Errors
     /// Whatever is to be answered instead.
     async fn finish(&self, outcome: &Outcome<'_>) -> Result<(), ApiError>;
+}
+
+/// The token that somebody showed, as owner of what is the token's own and goes with it: its cubbyhole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenOwner {
+    /// What names the token, and no other, now or later. It is no secret: an accessor, not the token.
+    pub id: String,
+    /// When the token ends at the latest, however often it is renewed, if that is known. What it owns is not kept longer.
+    pub expires: Option<Timestamp>,
 }
 
 /// What the door sees of a request.
@@ -155,6 +176,18 @@ impl Admitted {
     #[must_use]
     pub fn details<T: 'static>(&self) -> Option<&T> {
         self.admission.details().downcast_ref()
+    }
+
+    /// Returns the token that they showed. Whoever came with another credential, as a certificate or an API key, has none.
+    #[must_use]
+    pub fn token_owner(&self) -> Option<TokenOwner> {
+        self.admission.token_owner()
+    }
+
+    /// Says whether they may do it in this way rather than another.
+    #[must_use]
+    pub fn may(&self, capability: Capability) -> bool {
+        self.admission.may(capability)
     }
 
     pub(crate) async fn begin(&self, brought: &Brought<'_>) -> Result<(), ApiError> {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bulla::Session;
-use bulla_guard::access::{self, CertificateFields, ParameterValue, Permission, RequestPath, Resource};
+use bulla_guard::access::{self, CertificateFields, ParameterValue, Permission, PrincipalKind, RequestPath, Resource};
 use bulla_guard::admission::{Admitted, Ask, Denied, Need, Presented, Record};
 use bulla_guard::audit::{self, Class, Code};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 
 use crate::ApiError;
-use crate::admission::{Admission, Brought, Door, Head, Outcome};
+use crate::admission::{Admission, Brought, Door, Head, Outcome, TokenOwner};
 use crate::peer::{Address, ClientCertificate};
 use crate::table::{Audit, Capability, Endpoint, Requires, Verb};
 
@@ -59,6 +59,16 @@ impl Admission for SessionAdmission {
 
     fn details(&self) -> &(dyn Any + Send + Sync) {
         &self.admitted
+    }
+
+    fn token_owner(&self) -> Option<TokenOwner> {
+        let principal = self.admitted.principal().filter(|principal| principal.kind() == PrincipalKind::Token)?;
+        // It may be renewed, and what it owns must not go before it does.
+        Some(TokenOwner { id: principal.credential()?.as_str().to_owned(), expires: None })
+    }
+
+    fn may(&self, capability: Capability) -> bool {
+        as_good(capability).first().is_some_and(|capability| self.admitted.may(*capability))
     }
 
     async fn begin(&self, brought: &Brought<'_>) -> Result<(), ApiError> {

@@ -31,7 +31,7 @@ mod table;
 mod tls;
 pub mod transit;
 
-pub use admission::{Admission, Admitted, Brought, Credential, Door, Head, Outcome};
+pub use admission::{Admission, Admitted, Brought, Credential, Door, Head, Outcome, TokenOwner};
 pub use answer::{Answer, AnswerBody, Broken, StreamWriter};
 pub use app::{App, AppBuilder, AppError, Collector, Keeper};
 pub use body::BodyReader;
