@@ -1,6 +1,7 @@
 //! What a server works on, and the one road that every request takes.
 
 mod builder;
+mod following;
 mod guarded;
 mod road;
 
@@ -14,6 +15,7 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 pub use builder::{AppBuilder, AppError};
+use following::Following;
 pub use guarded::Keeper;
 pub(crate) use road::{Scope, giving_away};
 
@@ -33,6 +35,7 @@ pub struct App {
     table: Table,
     mounts: ArcSwap<Mounts>,
     mounting: Mutex<()>,
+    following: Option<Following>,
     clock: Arc<dyn Clock>,
     started: Timestamp,
     ids: RequestIds,

@@ -2,6 +2,7 @@
 
 mod input;
 mod keyring;
+mod store;
 
 use std::fmt;
 

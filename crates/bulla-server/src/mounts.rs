@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::ApiError;
+use crate::engines::Engine;
 use crate::table::{Kind, Table};
 
 /// Most segments of the path of a mount.
@@ -18,13 +20,19 @@ pub struct Mount {
     path: String,
     kind: Kind,
     options: Box<dyn Any + Send + Sync>,
+    engine: Option<Arc<Engine>>,
 }
 
 impl Mount {
     /// Makes a mount. A slash at the end of the path is no matter.
     #[must_use]
     pub fn new(path: &str, kind: Kind) -> Self {
-        Self { path: path.strip_suffix('/').unwrap_or(path).to_owned(), kind, options: Box::new(()) }
+        Self { path: path.strip_suffix('/').unwrap_or(path).to_owned(), kind, options: Box::new(()), engine: None }
+    }
+
+    /// Mounts an engine at its path.
+    pub(crate) fn of_engine(engine: Arc<Engine>) -> Self {
+        Self { engine: Some(engine.clone()), ..Self::new(&engine.path, engine.kind.routes()) }
     }
 
     /// Gives it what its handlers are to know of it.
@@ -43,6 +51,12 @@ impl Mount {
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Returns the engine, if that is why it is there.
+    #[must_use]
+    pub fn engine(&self) -> Option<&Engine> {
+        self.engine.as_deref()
     }
 
     /// Returns what its handlers are to know, if it is a `T`.
@@ -80,6 +94,12 @@ pub enum MountError {
     NoKind(&'static str),
 }
 
+impl From<MountError> for ApiError {
+    fn from(error: MountError) -> Self {
+        Self::field("path", error)
+    }
+}
+
 /// All mounts of a server.
 #[derive(Debug, Clone, Default)]
 pub struct Mounts {
@@ -94,29 +114,40 @@ impl Mounts {
 
     /// Adds a mount. None is within another, nor where the server's own paths are.
     pub(crate) fn insert(&mut self, table: &Table, mount: Mount) -> Result<(), MountError> {
-        let segments: Vec<&str> = mount.path.split('/').collect();
+        if !table.has_kind(mount.kind) {
+            return Err(MountError::NoKind(mount.kind.0));
+        }
+        self.check(table, &mount.path)?;
+        self.by_path.insert(mount.path.clone(), Arc::new(mount));
+        Ok(())
+    }
+
+    /// Checks that something could be mounted at a path.
+    pub(crate) fn check(&self, table: &Table, path: &str) -> Result<(), MountError> {
+        let segments: Vec<&str> = path.split('/').collect();
         let is_name = |name: &&str| {
             let first = |c: char| c.is_ascii_alphanumeric() || c == '_';
             name.starts_with(first) && name.chars().all(|c| first(c) || c == '.' || c == '-')
         };
-        if mount.path.len() > MAX_LENGTH || segments.len() > MAX_DEPTH || !segments.iter().all(is_name) {
-            return Err(MountError::BadPath(mount.path.chars().take(MAX_LENGTH).collect()));
-        }
-        if !table.has_kind(mount.kind) {
-            return Err(MountError::NoKind(mount.kind.0));
+        if path.len() > MAX_LENGTH || segments.len() > MAX_DEPTH || !segments.iter().all(is_name) {
+            return Err(MountError::BadPath(path.chars().take(MAX_LENGTH).collect()));
         }
         if table.owns(&segments) {
-            return Err(MountError::Taken { path: mount.path, by: "an endpoint of the server".to_owned() });
+            return Err(MountError::Taken { path: path.to_owned(), by: "an endpoint of the server".to_owned() });
         }
         let within = |outer: &str, inner: &str| {
             inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        let other = self.iter().find(|other| within(&other.path, &mount.path) || within(&mount.path, &other.path));
-        if let Some(other) = other {
-            return Err(MountError::Taken { by: other.path.clone(), path: mount.path });
+        match self.iter().find(|other| within(&other.path, path) || within(path, &other.path)) {
+            Some(other) => Err(MountError::Taken { by: other.path.clone(), path: path.to_owned() }),
+            None => Ok(()),
         }
-        self.by_path.insert(mount.path.clone(), Arc::new(mount));
-        Ok(())
+    }
+
+    /// Returns those that are there whatever engines are enabled.
+    pub(crate) fn without_engines(&self) -> Self {
+        let kept = self.by_path.iter().filter(|(_, mount)| mount.engine.is_none());
+        Self { by_path: kept.map(|(path, mount)| (path.clone(), mount.clone())).collect() }
     }
 
     /// Removes a mount, and returns it if it was there.

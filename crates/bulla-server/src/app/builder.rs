@@ -6,15 +6,20 @@ use arc_swap::ArcSwap;
 use bulla_backend::{Clock, SystemClock};
 use tokio::sync::Semaphore;
 
+use super::following::Following;
 use super::{App, Collector};
 use crate::admission::Door;
 use crate::body::BodyRules;
 use crate::config::{Limits, TimeOuts};
+use crate::cubbyhole::{self, CUBBYHOLE};
+use crate::engines::{self, Engines};
+use crate::kv::{self, KV1, KV2};
 use crate::metrics::{Exposition, Metrics};
 use crate::mounts::{Mount, MountError, Mounts};
 use crate::request_id::RequestIds;
 use crate::system::{self, Check, Readiness};
 use crate::table::{Endpoint, Kind, Table, TableError};
+use crate::transit::{self, TRANSIT, TransitOptions};
 
 /// Makes an [`App`].
 #[must_use]
@@ -24,6 +29,7 @@ pub struct AppBuilder {
     fixed: Vec<Endpoint>,
     kinds: Vec<(Kind, Vec<Endpoint>)>,
     mounts: Vec<Mount>,
+    following: Option<Following>,
     clock: Arc<dyn Clock>,
     limits: Limits,
     times: TimeOuts,
@@ -54,6 +60,7 @@ impl AppBuilder {
             fixed: Vec::new(),
             kinds: Vec::new(),
             mounts: Vec::new(),
+            following: None,
             clock: Arc::new(SystemClock),
             limits: Limits::default(),
             times: TimeOuts::default(),
@@ -78,6 +85,19 @@ impl AppBuilder {
     pub fn mount(mut self, mount: Mount) -> Self {
         self.mounts.push(mount);
         self
+    }
+
+    /// Mounts the engines that the project's table says, now and whenever it changes, and adds the endpoints to enable, tune and disable them.
+    ///
+    /// This brings the kinds `kv1`, `kv2`, `cubbyhole` and `transit`. `transit` says what mounts of that kind are to know.
+    pub fn engines(mut self, transit: TransitOptions) -> Self {
+        let engines = Engines::new(self.project.entries().clone());
+        self.fixed.extend(engines::endpoints(&engines));
+        self.following = Some(Following::new(engines, transit));
+        self.kind(KV1, kv::v1_endpoints())
+            .kind(KV2, kv::endpoints())
+            .kind(CUBBYHOLE, cubbyhole::endpoints())
+            .kind(TRANSIT, transit::endpoints())
     }
 
     /// Takes the time from another clock.
@@ -135,6 +155,7 @@ impl AppBuilder {
             table,
             mounts: ArcSwap::from_pointee(mounts),
             mounting: Mutex::new(()),
+            following: self.following,
             started: self.clock.now(),
             clock: self.clock,
             ids: RequestIds::new(random),

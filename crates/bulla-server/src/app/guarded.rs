@@ -11,9 +11,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::{App, AppBuilder, giving_away};
 use crate::door::SessionDoor;
 use crate::metrics::Exposition;
-use crate::mounts::Mount;
 use crate::system::{Check, NotReady};
-use crate::transit::{self, TRANSIT};
+use crate::transit::TransitOptions;
 
 /// How often the guard does what is due.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -75,8 +74,7 @@ impl App {
         Self::builder(session.project().clone(), SessionDoor::new(session.clone()))
             .check(AuditIsKept(keeper.clone()))
             .collector(move |_, text| count_events(&log, text))
-            .kind(TRANSIT, transit::endpoints())
-            .mount(Mount::new("transit", TRANSIT))
+            .engines(TransitOptions::default())
     }
 }
 

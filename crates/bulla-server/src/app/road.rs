@@ -98,9 +98,15 @@ impl App {
         check_head(parts)?;
         let path = RequestPath::parse(parts.uri.path())?;
         let query = Query::parse(parts.uri.query().unwrap_or_default(), &Bounds::DEFAULT)?;
-        let mounts = self.mounts.load_full();
         let segments = path.segments();
-        let (found, mount) = self.find(&mounts, &segments).ok_or_else(no_path)?;
+        let mounts;
+        let (found, mount) = match self.table.find(&segments) {
+            Some(found) => (found, None),
+            None => {
+                mounts = self.routes().await?;
+                self.find(&mounts, &segments).ok_or_else(no_path)?
+            }
+        };
         let lists = matches!(parts.method, Method::GET | Method::HEAD) && asks_for_a_list(&query)?;
         let verb = Verb::of(&parts.method, lists);
         let answered = verb.and_then(|verb| Some((verb, found.answer(verb)?)));
@@ -176,9 +182,6 @@ impl App {
         mounts: &'a crate::mounts::Mounts,
         segments: &[&'p str],
     ) -> Option<(Found<'a, 'p>, Option<&'a Arc<Mount>>)> {
-        if let Some(found) = self.table.find(segments) {
-            return Some((found, None));
-        }
         let rest = segments.strip_prefix(&["v1"])?;
         let (mount, depth) = mounts.find(rest)?;
         Some((self.table.find_in(mount.kind(), rest.get(depth..)?)?, Some(mount)))

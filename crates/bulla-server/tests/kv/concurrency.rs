@@ -1,0 +1,98 @@
+//! Many threads at one secret.
+
+use std::thread;
+
+use bulla_server::kv;
+use pollster::block_on;
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::ground::{NOW, memory, mount, open, read, request};
+
+const THREADS: u64 = 8;
+
+#[test]
+fn of_writes_that_expect_one_version_one_is_made() {
+    let store = memory();
+    let secret = mount(&store, "secret");
+    for version in 0..30 {
+        let made: usize = thread::scope(|scope| {
+            let write = |n: u64| {
+                let (store, secret) = (&store, &secret);
+                scope.spawn(move || {
+                    let data = request(&json!({ "by": n }), Some(version));
+                    block_on(kv::write_data(store, secret, "a", &data, NOW))
+                })
+            };
+            let threads: Vec<_> = (0..THREADS).map(write).collect();
+            threads
+                .into_iter()
+                .map(|thread| match thread.join().unwrap() {
+                    Ok(written) => {
+                        assert_eq!(written.version, version + 1);
+                        1
+                    }
+                    Err(error) => {
+                        assert_eq!(error.code(), "cas_mismatch");
+                        0
+                    }
+                })
+                .sum()
+        });
+        assert_eq!(made, 1, "version {version}");
+    }
+}
+
+#[test]
+fn no_patch_is_lost() {
+    let folder = TempDir::new().unwrap();
+    let store = open(folder.path());
+    let secret = mount(&store, "secret");
+    block_on(kv::write_data(&store, &secret, "a", &request(&json!({}), None), NOW)).unwrap();
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (store, secret) = (&store, &secret);
+            scope.spawn(move || {
+                for n in 0..5 {
+                    let patch = request(&json!({ format!("{thread}-{n}"): n }), None);
+                    block_on(kv::patch_data(store, secret, "a", &patch, NOW)).unwrap();
+                }
+            });
+        }
+    });
+    let data = read(&store, &secret, "a", 1 + THREADS * 5).unwrap();
+    assert_eq!(data.as_object().unwrap().len(), 40);
+}
+
+#[test]
+fn readers_of_old_versions_are_never_told_that_one_is_damaged() {
+    let store = memory();
+    let secret = mount(&store, "secret");
+    thread::scope(|scope| {
+        let (store, secret) = (&store, &secret);
+        scope.spawn(move || {
+            for n in 0..300_u64 {
+                block_on(kv::write_data(store, secret, "a", &request(&json!({ "n": n + 1 }), None), NOW)).unwrap();
+            }
+        });
+        for _ in 0..2 {
+            scope.spawn(move || {
+                let mut newest = 0;
+                while newest < 300 {
+                    let Ok(read) = block_on(kv::read_data(store, secret, "a", None, NOW)) else { continue };
+                    assert!(read.metadata.version >= newest);
+                    newest = read.metadata.version;
+                    for version in newest.saturating_sub(11)..newest {
+                        match block_on(kv::read_data(store, secret, "a", Some(version.max(1)), NOW)) {
+                            Ok(read) => {
+                                let data = serde_json::to_value(read.data.unwrap()).unwrap();
+                                assert_eq!(data["n"], json!(read.metadata.version));
+                            }
+                            Err(error) => assert_eq!(error.status(), 404, "{error:?}"),
+                        }
+                    }
+                }
+            });
+        }
+    });
+}
