@@ -13,6 +13,7 @@
 //! | API keys | [`Access::create_key`], [`Access::roll_key`], [`Access::revoke_key`], [`Access::keys`] |
 //! | policies and tokens as Vault has them | [`Access::put_policy`], [`Access::create_token`], [`Access::put_approle`] |
 //! | certificates, local processes and machines | [`Access::bind`] |
+//! | that whoever changes these hands out no more than they have | [`Access::given_by`] |
 //! | to be safe from old copies of the database | [`Access::pin`] |
 //!
 //! # Examples
@@ -53,6 +54,7 @@ mod cidr;
 mod codec;
 mod compile;
 mod error;
+mod giving;
 mod held;
 mod loose;
 mod machine;
@@ -83,11 +85,12 @@ use bulla_seal::MAC_LEN;
 pub use api_key::{
     ApiKey, IssuedKey, MAX_LABEL_LEN, NewApiKey, ParseRevocationReasonError, Revocation, RevocationReason,
 };
-pub use approle::{AppRole, IssuedSecret};
+pub use approle::{AppRole, AppRoleSecret, IssuedSecret, NewAppRoleSecret};
 pub use authenticate::{Credential, PeerInfo};
 pub use binding::{Binding, BindingSubject, CertificateFields, CertificateRule};
 pub use cidr::{Cidr, ParseCidrError};
 pub use error::{AccessError, Result};
+pub use giving::Giving;
 pub use machine::{MachineSignature, ParseMachineSignatureError, RequestDigest};
 pub use name::{AppRoleName, BindingName, PolicyName, RoleName, UserName};
 pub use permission::{ParsePermissionError, Permission, Permissions};

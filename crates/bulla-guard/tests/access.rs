@@ -7,6 +7,7 @@ mod credentials;
 mod faults;
 mod freshness;
 pub(crate) mod keys;
+mod giving;
 mod machines;
 mod model;
 mod patterns;

@@ -267,6 +267,15 @@ impl Access {
     /// [`AccessError::UnknownUser`]; [`AccessError::UnknownRole`] for a role that its owner has not; [`AccessError::Invalid`] for a lifetime
     /// longer than the project allows, or words out of bounds; as [`Access::refresh`], [`AccessError::Full`].
     pub async fn create_key(&self, owner: &UserName, new: &NewApiKey) -> Result<IssuedKey> {
+        self.create_key_if(owner, new, |_, _| Ok(())).await
+    }
+
+    pub(crate) async fn create_key_if(
+        &self,
+        owner: &UserName,
+        new: &NewApiKey,
+        may: impl Fn(&Snapshot, &KeyRow) -> Result<()>,
+    ) -> Result<IssuedKey> {
         let invalid = |what, bound| AccessError::Invalid { what, bound };
         if !is_environment(&new.environment) {
             return Err(invalid("an environment", "has 1 to 16 of the characters a-z and 0-9"));
@@ -312,6 +321,7 @@ impl Access {
                     predecessor: None,
                     successor: None,
                 });
+                may(snapshot, &row)?;
                 Ok((vec![Edit::Put(place, Object::Key(Arc::clone(&row)))], row))
             })
             .await?;
@@ -324,6 +334,15 @@ impl Access {
     /// # Errors
     /// [`AccessError::UnknownKey`], [`AccessError::KeyEnded`], also for one that has a successor; as [`Access::refresh`].
     pub async fn roll_key(&self, id: CredentialId, overlap: Duration) -> Result<IssuedKey> {
+        self.roll_key_if(id, overlap, |_, _| Ok(())).await
+    }
+
+    pub(crate) async fn roll_key_if(
+        &self,
+        id: CredentialId,
+        overlap: Duration,
+        may: impl Fn(&Snapshot, &KeyRow) -> Result<()>,
+    ) -> Result<IssuedKey> {
         let environment = self.key(id).await?.environment;
         let (secret, pepper, mac) = self.draw(CredentialKind::ApiKey { environment }).await?;
         let (place, now) = (Place::random(Kind::Key)?, self.clock.now());
@@ -343,6 +362,7 @@ impl Access {
                     predecessor: Some(id),
                     ..(**old).clone()
                 });
+                may(snapshot, &row)?;
                 let mut old = (**old).clone();
                 old.successor = Some(secret.id());
                 old.expires = old.expires.min(now.saturating_add(overlap));

@@ -46,6 +46,33 @@ pub struct AppRole {
     pub secret_cidrs: Vec<Cidr>,
 }
 
+/// What a secret of an `AppRole` is to be, within what its role says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NewAppRoleSecret {
+    /// Where logins with it may come from, of where the role lets them come from; nothing for all of it.
+    pub cidrs: Vec<Cidr>,
+    /// How long it lives, if not as long as the role says.
+    pub lifetime: Option<Duration>,
+    /// How often it can be used, if not as often as the role says.
+    pub uses: Option<u64>,
+}
+
+/// A secret of an `AppRole`, without itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AppRoleSecret {
+    /// By which it is looked up and destroyed.
+    pub accessor: CredentialId,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Until when it is good; `None` until it is destroyed.
+    pub expires: Option<Timestamp>,
+    /// How often it can still be used; `None` for any number of times.
+    pub uses: Option<u64>,
+    /// Where logins with it may come from, beside what the role says.
+    pub cidrs: Vec<Cidr>,
+}
+
 /// A secret of an `AppRole` that was made just now.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -56,6 +83,8 @@ pub struct IssuedSecret {
     pub accessor: CredentialId,
     /// Until when it is good.
     pub expires: Option<Timestamp>,
+    /// How often it can be used.
+    pub uses: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +134,11 @@ pub(crate) struct SecretRow {
 record!(SecretRow { id, role, pepper, mac, created, expires, uses, cidrs });
 
 impl SecretRow {
+    fn describe(self) -> AppRoleSecret {
+        let Self { id, created, expires, uses, cidrs, .. } = self;
+        AppRoleSecret { accessor: id, created, expires, uses, cidrs }
+    }
+
     /// Says whether it is good for nothing any more.
     pub(crate) fn has_ended(&self, snapshot: &Snapshot, now: Timestamp) -> bool {
         self.expires.is_some_and(|expires| expires <= now)
@@ -128,12 +162,8 @@ impl AppRoleRow {
     }
 
     fn token(&self) -> NewToken {
-        let mut policies = self.policies.clone();
-        policies.extend(PolicyName::default_policy());
-        policies.sort_unstable();
-        policies.dedup();
         NewToken {
-            policies,
+            policies: token_policies(&self.policies),
             lifetime: self.token_lifetime,
             max_lifetime: self.token_max_lifetime,
             period: self.token_period,
@@ -143,6 +173,15 @@ impl AppRoleRow {
             ..NewToken::default()
         }
     }
+}
+
+/// Returns the policies of the tokens of an `AppRole`.
+pub(crate) fn token_policies(policies: &[PolicyName]) -> Vec<PolicyName> {
+    let mut policies = policies.to_vec();
+    policies.extend(PolicyName::default_policy());
+    policies.sort_unstable();
+    policies.dedup();
+    policies
 }
 
 impl Snapshot {
@@ -220,16 +259,26 @@ impl Access {
         Ok((row.role_id, row.describe()))
     }
 
-    /// Makes a secret of an `AppRole`, which is good from some addresses only if ranges are given beside those of the role.
+    /// Makes a secret of an `AppRole`, which is good for no longer, no more often and from nowhere else than the role says.
     ///
     /// # Errors
-    /// [`AccessError::UnknownAppRole`]; [`AccessError::Invalid`] for too many ranges; as [`Access::refresh`].
-    pub async fn create_approle_secret(&self, name: &AppRoleName, cidrs: &[Cidr]) -> Result<IssuedSecret> {
-        if cidrs.len() > MAX_CIDRS {
+    /// [`AccessError::UnknownAppRole`]; [`AccessError::Invalid`] for too many ranges, and for more than the role gives; as [`Access::refresh`].
+    pub async fn create_approle_secret(&self, name: &AppRoleName, new: &NewAppRoleSecret) -> Result<IssuedSecret> {
+        if new.cidrs.len() > MAX_CIDRS {
             return Err(AccessError::Invalid { what: "a secret", bound: "has at most 64 ranges of addresses" });
         }
         let snapshot = self.fresh().await?;
         let (_, role) = snapshot.approle(name)?;
+        let exceeds = |wanted: Option<u128>, most: Option<u128>| {
+            wanted.is_some_and(|wanted| wanted == 0 || most.is_some_and(|most| wanted > most))
+        };
+        let millis = |time: Option<Duration>| time.map(|time| time.as_millis());
+        if exceeds(millis(new.lifetime), millis(role.secret_lifetime))
+            || exceeds(new.uses.map(u128::from), role.secret_uses.map(u128::from))
+        {
+            let bound = "has a lifetime and a number of uses above nothing, and at most those of its AppRole";
+            return Err(AccessError::Invalid { what: "a secret", bound });
+        }
         let (secret, pepper, mac) = self.draw(CredentialKind::AppRoleSecret).await?;
         let now = self.clock.now();
         let row = SecretRow {
@@ -238,12 +287,38 @@ impl Access {
             pepper,
             mac,
             created: now,
-            expires: role.secret_lifetime.map(|lifetime| now.saturating_add(lifetime)),
-            uses: role.secret_uses,
-            cidrs: cidrs.to_vec(),
+            expires: new.lifetime.or(role.secret_lifetime).map(|lifetime| now.saturating_add(lifetime)),
+            uses: new.uses.or(role.secret_uses),
+            cidrs: new.cidrs.clone(),
         };
         self.write_loose(ACCESS_TOKENS, Kind::Secret, row.id.as_str(), &row, Expected::Absent).await?;
-        Ok(IssuedSecret { accessor: secret.id(), secret, expires: row.expires })
+        Ok(IssuedSecret { accessor: secret.id(), secret, expires: row.expires, uses: row.uses })
+    }
+
+    /// Returns what is known of a secret of an `AppRole`, by its accessor; `None` if there is none of that role that is still good.
+    ///
+    /// # Errors
+    /// [`AccessError::UnknownAppRole`]; as [`Access::refresh`].
+    pub async fn approle_secret(&self, name: &AppRoleName, accessor: CredentialId) -> Result<Option<AppRoleSecret>> {
+        let snapshot = self.fresh().await?;
+        let (_, role) = snapshot.approle(name)?;
+        let found = self.read_loose::<SecretRow>(ACCESS_TOKENS, Kind::Secret, accessor.as_str()).await?;
+        let row = found.map(|found| found.row).filter(|row| row.id == accessor && row.role == role.number);
+        let now = self.clock.now();
+        Ok(row.filter(|row| !row.has_ended(&snapshot, now)).map(SecretRow::describe))
+    }
+
+    /// Returns what is known of a secret of an `AppRole`, by the secret itself; `None` if it is none of that role that is still good.
+    ///
+    /// # Errors
+    /// [`AccessError::UnknownAppRole`]; as [`Access::refresh`].
+    pub async fn find_approle_secret(&self, name: &AppRoleName, secret: &SecretText) -> Result<Option<AppRoleSecret>> {
+        let found = self.read_loose::<SecretRow>(ACCESS_TOKENS, Kind::Secret, secret.id().as_str()).await?;
+        let stored = found.as_ref().map(|found| (found.row.pepper, &found.row.mac));
+        if !self.verify_secret(secret, stored).await? {
+            return Ok(None);
+        }
+        self.approle_secret(name, secret.id()).await
     }
 
     /// Lists the accessors of some secrets of an `AppRole`.

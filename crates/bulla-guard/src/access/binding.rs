@@ -207,6 +207,16 @@ impl Access {
     /// [`AccessError::UnknownUser`], [`AccessError::UnknownRole`]; [`AccessError::Invalid`] for a rule on certificates that says nothing, or is
     /// out of its bounds, and for a binding that gives neither a user nor a role; as [`Access::refresh`], [`AccessError::Full`].
     pub async fn bind(&self, name: &BindingName, binding: &Binding) -> Result<()> {
+        self.bind_if(name, binding, |_, _, _| Ok(())).await
+    }
+
+    /// `may` is asked about the binding that is there under this name, and the one that is to be.
+    pub(crate) async fn bind_if(
+        &self,
+        name: &BindingName,
+        binding: &Binding,
+        may: impl Fn(&Snapshot, Option<&BindingRow>, &BindingRow) -> Result<()>,
+    ) -> Result<()> {
         if let BindingSubject::Certificate(rule) = &binding.of {
             rule.check()?;
         }
@@ -220,7 +230,9 @@ impl Access {
             let user = row.user.as_ref().map(|user| snapshot.user(user)).transpose()?;
             snapshot.check_grants(&row.grants)?;
             let row = BindingRow { user_number: user.map(|(_, user)| user.number), ..row.clone() };
-            let place = snapshot.bindings.get(name).map_or(new, |(place, _)| *place);
+            let known = snapshot.bindings.get(name);
+            may(snapshot, known.map(|(_, row)| &**row), &row)?;
+            let place = known.map_or(new, |(place, _)| *place);
             Ok((vec![Edit::Put(place, Object::Binding(Arc::new(row)))], ()))
         })
         .await
@@ -231,9 +243,14 @@ impl Access {
     /// # Errors
     /// [`AccessError::UnknownBinding`]; as [`Access::refresh`].
     pub async fn unbind(&self, name: &BindingName) -> Result<()> {
+        self.unbind_if(name, |_| Ok(())).await
+    }
+
+    pub(crate) async fn unbind_if(&self, name: &BindingName, may: impl Fn(&BindingRow) -> Result<()>) -> Result<()> {
         self.change(|snapshot| {
             let found = snapshot.bindings.get(name);
-            let (place, _) = found.ok_or_else(|| AccessError::UnknownBinding(name.clone()))?;
+            let (place, row) = found.ok_or_else(|| AccessError::UnknownBinding(name.clone()))?;
+            may(row)?;
             Ok((vec![Edit::Delete(*place)], ()))
         })
         .await

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::api_key::KeyRow;
 use super::snapshot::Snapshot;
+use super::user::UserRow;
 use super::{CredentialId, PolicyName, RoleGrant, RoleName, Rules};
 
 /// Most sets of policies whose rules are kept.
@@ -28,21 +29,32 @@ pub(crate) struct Granted {
 }
 
 impl Snapshot {
-    /// Returns what an API key grants; `None` if its owner is gone.
+    /// Returns what an API key of this generation grants; `None` if its owner is gone.
     pub(crate) fn of_key(&self, row: &KeyRow) -> Option<Granted> {
+        let owner = self.owner_of(row)?;
+        Some(kept(&self.compiled.keys, &row.id, || self.of_owner(owner, row)))
+    }
+
+    /// Returns what an API key would grant, which is none of this generation yet; `None` if its owner is gone.
+    pub(crate) fn grants_of(&self, row: &KeyRow) -> Option<Granted> {
+        Some(self.of_owner(self.owner_of(row)?, row))
+    }
+
+    fn owner_of(&self, row: &KeyRow) -> Option<&UserRow> {
         let (_, owner) = self.users.get(&row.owner_name).filter(|(_, owner)| owner.number == row.owner)?;
-        let granted = kept(&self.compiled.keys, &row.id, || {
-            let is_in_scope = |grant: &&RoleGrant| row.roles.as_ref().is_none_or(|roles| roles.contains(&grant.role));
-            let mut granted = self.of_grants(owner.grants.iter().filter(is_in_scope));
-            if row.permissions.is_some() || row.pattern.is_some() {
-                let mut rules = (*granted.rules).clone();
-                rules.narrow(row.permissions, row.pattern.clone().map(Arc::new).as_ref());
-                granted.rules = Arc::new(rules);
-            }
-            granted.requests_per_minute = row.requests_per_minute.or(granted.requests_per_minute);
-            granted
-        });
-        Some(granted)
+        Some(owner)
+    }
+
+    fn of_owner(&self, owner: &UserRow, row: &KeyRow) -> Granted {
+        let is_in_scope = |grant: &&RoleGrant| row.roles.as_ref().is_none_or(|roles| roles.contains(&grant.role));
+        let mut granted = self.of_grants(owner.grants.iter().filter(is_in_scope));
+        if row.permissions.is_some() || row.pattern.is_some() {
+            let mut rules = (*granted.rules).clone();
+            rules.narrow(row.permissions, row.pattern.clone().map(Arc::new).as_ref());
+            granted.rules = Arc::new(rules);
+        }
+        granted.requests_per_minute = row.requests_per_minute.or(granted.requests_per_minute);
+        granted
     }
 
     /// Returns what some grants of roles come to.

@@ -68,6 +68,24 @@ impl Pattern {
         }
         names.next().is_none()
     }
+
+    /// Says whether every name that another pattern stands for is one that this stands for too. It never says so wrongly; of two patterns that are
+    /// the same in other words it may not notice.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let mut others = other.0.split('/');
+        for segment in self.0.split('/') {
+            let Some(narrower) = others.next() else { return false };
+            if segment == "**" {
+                return true;
+            }
+            // A `*` of the other is a character that only a `*` of this one stands for: so does whatever it stands for.
+            if narrower == "**" || !segment_matches(segment.as_bytes(), narrower.as_bytes()) {
+                return false;
+            }
+        }
+        others.next().is_none()
+    }
 }
 
 impl FromStr for Pattern {

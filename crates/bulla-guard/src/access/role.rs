@@ -157,12 +157,25 @@ impl Access {
         permissions: Permissions,
         requests_per_minute: Option<u32>,
     ) -> Result<()> {
+        self.put_role_if(name, permissions, requests_per_minute, |_| Ok(())).await
+    }
+
+    /// `may` is asked about what the role has not permitted until now.
+    pub(crate) async fn put_role_if(
+        &self,
+        name: &RoleName,
+        permissions: Permissions,
+        requests_per_minute: Option<u32>,
+        may: impl Fn(Permissions) -> Result<()>,
+    ) -> Result<()> {
         if built_in(name).is_some() {
             return Err(AccessError::BuiltInRole(name.clone()));
         }
         let (new, now) = (Place::random(Kind::Role)?, self.clock.now());
         self.change(|snapshot| {
             let known = snapshot.roles.get(name);
+            let before = known.map_or(Permissions::NONE, |(_, row)| row.permissions);
+            may(permissions.iter().filter(|permission| !before.contains(*permission)).collect())?;
             let created = known.map_or(now, |(_, row)| row.created);
             let row = RoleRow { name: name.clone(), permissions, requests_per_minute, created };
             let place = known.map_or(new, |(place, _)| *place);

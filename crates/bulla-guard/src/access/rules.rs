@@ -2,6 +2,7 @@
 
 mod acl;
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,6 +132,38 @@ impl Rules {
     #[must_use]
     pub fn everywhere(&self) -> Permissions {
         self.everywhere
+    }
+
+    /// Says whether everything may be done: every permission on every resource.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        self.everywhere == Permissions::ALL
+    }
+
+    /// Says whether permissions are granted on every resource that a pattern stands for; on every one there is, without a pattern. What policies allow
+    /// is no permission.
+    #[must_use]
+    pub fn covers(&self, permissions: Permissions, pattern: Option<&Pattern>) -> bool {
+        let patterns = pattern.map(std::slice::from_ref).unwrap_or_default();
+        permissions.iter().all(|permission| self.covers_one(permission, patterns))
+    }
+
+    /// Says whether whatever other rules grant is granted by these as well.
+    pub(crate) fn covers_rules(&self, other: &Self) -> bool {
+        self.covers(other.everywhere, None)
+            && other
+                .within
+                .iter()
+                .all(|grant| grant.permissions.iter().all(|permission| self.covers_one(permission, &grant.patterns)))
+    }
+
+    /// Says whether a permission is granted on all that some patterns stand for together; on everything, if there are none.
+    fn covers_one(&self, permission: Permission, within: &[impl Borrow<Pattern>]) -> bool {
+        self.everywhere.contains(permission)
+            || self.within.iter().any(|grant| {
+                let covered = |pattern: &Arc<Pattern>| within.iter().any(|narrower| pattern.covers(narrower.borrow()));
+                grant.permissions.contains(permission) && grant.patterns.iter().all(covered)
+            })
     }
 
     /// Returns the permissions that are granted on some resource or other.

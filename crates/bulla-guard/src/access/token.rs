@@ -12,9 +12,7 @@ use super::principal::RefusedReason;
 use super::sealed::{ACCESS_TOKENS, Kind};
 use super::snapshot::Snapshot;
 use super::text::{CredentialKind, SecretMac};
-use super::{
-    Access, Capabilities, Capability, Cidr, CredentialId, Permissions, PolicyName, Principal, PrincipalKind, SecretText,
-};
+use super::{Access, Capabilities, Capability, Cidr, CredentialId, PolicyName, Principal, PrincipalKind, SecretText};
 
 /// Most tokens of which each was made by the one before.
 pub const MAX_TOKEN_DEPTH: usize = 16;
@@ -298,6 +296,20 @@ impl Access {
         Ok(self.good_token(&snapshot, accessor).await?.row.describe())
     }
 
+    /// Returns what is known of a token, by the token itself. It is not used by that.
+    ///
+    /// # Errors
+    /// [`AccessError::UnknownToken`] for one that is none, or none any more; as [`Access::refresh`].
+    pub async fn find_token(&self, secret: &SecretText) -> Result<Token> {
+        let snapshot = self.fresh().await?;
+        let found = self.read_token(secret.id()).await?;
+        let stored = found.as_ref().map(|found| (found.row.pepper, &found.row.mac));
+        if !self.verify_secret(secret, stored).await? {
+            return Err(AccessError::UnknownToken);
+        }
+        Ok(self.good_token(&snapshot, secret.id()).await?.row.describe())
+    }
+
     /// Lists some tokens by their accessors; a token that ended is listed until it is swept away.
     ///
     /// # Errors
@@ -461,12 +473,20 @@ impl Access {
     }
 }
 
+/// Says whether somebody may hand out every policy.
+pub(crate) fn gives_all_policies(giver: &Principal) -> bool {
+    giver.rules.is_everything() || on(giver, "auth/token/create").contains(Capability::Sudo)
+}
+
+/// Returns what the policies of somebody allow on a path.
+pub(crate) fn on(giver: &Principal, path: &str) -> Capabilities {
+    path.parse().map_or(Capabilities::NONE, |path| giver.capabilities(&path))
+}
+
 /// Says whether somebody may hand out every policy, and make tokens of nobody.
 fn rights(maker: &Principal) -> (bool, bool) {
-    let on = |path: &str| path.parse().map_or(Capabilities::NONE, |path| maker.capabilities(&path));
-    let may_all = maker.rules.is_root()
-        || on("auth/token/create").contains(Capability::Sudo)
-        || maker.rules.everywhere() == Permissions::ALL;
+    let on = |path: &str| on(maker, path);
+    let may_all = gives_all_policies(maker);
     let orphan = on("auth/token/create-orphan");
     (may_all, orphan.contains(Capability::Update) || orphan.contains(Capability::Create))
 }

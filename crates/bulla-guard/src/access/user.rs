@@ -63,6 +63,15 @@ impl Access {
     /// # Errors
     /// [`AccessError::UserExists`], [`AccessError::UnknownRole`]; as [`Access::refresh`], [`AccessError::Full`].
     pub async fn create_user(&self, name: &UserName, grants: &[RoleGrant]) -> Result<()> {
+        self.create_user_if(name, grants, |_| Ok(())).await
+    }
+
+    pub(crate) async fn create_user_if(
+        &self,
+        name: &UserName,
+        grants: &[RoleGrant],
+        may: impl Fn(&Snapshot) -> Result<()>,
+    ) -> Result<()> {
         let place = Place::random(Kind::User)?;
         let mut grants = grants.to_vec();
         grants.sort_unstable();
@@ -74,6 +83,7 @@ impl Access {
                 return Err(AccessError::UserExists(name.clone()));
             }
             snapshot.check_grants(&row.grants)?;
+            may(snapshot)?;
             Ok((vec![Edit::Put(place, Object::User(Arc::clone(&row)))], ()))
         })
         .await
@@ -100,15 +110,24 @@ impl Access {
     /// # Errors
     /// [`AccessError::UnknownUser`], [`AccessError::UnknownRole`]; as [`Access::refresh`].
     pub async fn assign(&self, name: &UserName, grant: &RoleGrant) -> Result<bool> {
-        self.change_grants(name, |grants| {
+        self.assign_if(name, grant, |_| Ok(())).await
+    }
+
+    pub(crate) async fn assign_if(
+        &self,
+        name: &UserName,
+        grant: &RoleGrant,
+        may: impl Fn(&Snapshot) -> Result<()>,
+    ) -> Result<bool> {
+        let add = |grants: &mut Vec<RoleGrant>| {
             if grants.contains(grant) {
                 return false;
             }
             grants.push(grant.clone());
             grants.sort_unstable();
             true
-        })
-        .await
+        };
+        self.change_grants(name, add, may).await
     }
 
     /// Takes a role away from a user, however it was granted; says whether they had it.
@@ -116,15 +135,20 @@ impl Access {
     /// # Errors
     /// [`AccessError::UnknownUser`]; as [`Access::refresh`].
     pub async fn remove(&self, name: &UserName, role: &RoleName) -> Result<bool> {
-        self.change_grants(name, |grants| {
+        let take = |grants: &mut Vec<RoleGrant>| {
             let before = grants.len();
             grants.retain(|grant| grant.role != *role);
             grants.len() < before
-        })
-        .await
+        };
+        self.change_grants(name, take, |_| Ok(())).await
     }
 
-    async fn change_grants(&self, name: &UserName, mut edit: impl FnMut(&mut Vec<RoleGrant>) -> bool) -> Result<bool> {
+    async fn change_grants(
+        &self,
+        name: &UserName,
+        edit: impl Fn(&mut Vec<RoleGrant>) -> bool,
+        may: impl Fn(&Snapshot) -> Result<()>,
+    ) -> Result<bool> {
         self.change(|snapshot| {
             let (place, row) = snapshot.user(name)?;
             let mut grants = row.grants.clone();
@@ -132,6 +156,7 @@ impl Access {
                 return Ok((Vec::new(), false));
             }
             snapshot.check_grants(&grants)?;
+            may(snapshot)?;
             let row = UserRow { grants, ..(**row).clone() };
             Ok((vec![Edit::Put(*place, Object::User(Arc::new(row)))], true))
         })

@@ -1,6 +1,6 @@
 //! `AppRole`s.
 
-use bulla_guard::access::{Access, AppRole, IssuedSecret, PeerInfo, SecretText};
+use bulla_guard::access::{Access, AppRole, IssuedSecret, NewAppRoleSecret, PeerInfo, SecretText};
 
 use super::setting::{DAY, HOUR, Scene, block, code, p, present, signed_in};
 
@@ -30,11 +30,13 @@ fn a_role_id_and_a_secret_give_a_token() {
     let access = scene.open();
     let role = AppRole { token_lifetime: Some(HOUR), token_uses: Some(2), ..AppRole::default() };
     let role_id = with_role(&access, &role);
-    let secret = block(access.create_approle_secret(&p("ci"), &[])).unwrap();
+    let secret = block(access.create_approle_secret(&p("ci"), &NewAppRoleSecret::default())).unwrap();
     assert!(secret.secret.expose().starts_with("bas."));
     let token = login(&access, &role_id, &secret).unwrap();
     let principal = present(&access, &token).unwrap();
-    assert_eq!((principal.id(), principal.policies()), ("approle-ci", &[p("a"), p("default")][..]));
+    assert_eq!(principal.policies(), [p("a"), p("default")]);
+    let shown = block(access.lookup_token(principal.credential().unwrap())).unwrap();
+    assert_eq!((shown.display_name.as_str(), principal.id()), ("approle-ci", shown.accessor.as_str()));
     assert_eq!((signed_in(&access, &token), signed_in(&access, &token)), ("ok", "unknown"), "two uses");
     assert!(!format!("{secret:?}").contains(&secret.secret.expose()[20..63]));
     // A secret is no token.
@@ -49,13 +51,13 @@ fn what_does_not_belong_together_gives_nothing() {
     let role_id = with_role(&access, &AppRole::default());
     block(access.put_approle(&p("other"), &AppRole::default())).unwrap();
     let other_id = block(access.approle(&p("other"))).unwrap().0.to_string();
-    let secret = block(access.create_approle_secret(&p("ci"), &[])).unwrap();
+    let secret = block(access.create_approle_secret(&p("ci"), &NewAppRoleSecret::default())).unwrap();
     assert_eq!(login(&access, &other_id, &secret), Err("unknown"));
     assert_eq!(login(&access, "nonsense", &secret), Err("unknown"));
     assert_eq!(login_from(&access, &role_id, "bas.nonsense", "192.0.2.1"), Err("malformed"));
     let elsewhere = Scene::begin().open();
     with_role(&elsewhere, &AppRole::default());
-    let foreign = block(elsewhere.create_approle_secret(&p("ci"), &[])).unwrap();
+    let foreign = block(elsewhere.create_approle_secret(&p("ci"), &NewAppRoleSecret::default())).unwrap();
     assert_eq!(login(&access, &role_id, &foreign), Err("unknown"));
     assert!(login(&access, &role_id, &secret).is_ok());
     assert_eq!(SecretText::parse(secret.secret.expose()).unwrap().id(), secret.accessor);
@@ -67,7 +69,7 @@ fn secrets_end_by_time_by_uses_and_by_hand() {
     let access = scene.open();
     let role_id =
         with_role(&access, &AppRole { secret_lifetime: Some(DAY), secret_uses: Some(2), ..AppRole::default() });
-    let make = || block(access.create_approle_secret(&p("ci"), &[])).unwrap();
+    let make = || block(access.create_approle_secret(&p("ci"), &NewAppRoleSecret::default())).unwrap();
     let (used_up, expired, destroyed) = (make(), make(), make());
     assert!(login(&access, &role_id, &used_up).is_ok() && login(&access, &role_id, &used_up).is_ok());
     assert_eq!(login(&access, &role_id, &used_up), Err("unknown"));
@@ -88,7 +90,8 @@ fn logins_come_from_where_the_role_and_the_secret_say() {
     let role =
         AppRole { secret_cidrs: vec![p("192.0.2.0/24")], token_cidrs: vec![p("192.0.2.1")], ..AppRole::default() };
     let role_id = with_role(&access, &role);
-    let secret = block(access.create_approle_secret(&p("ci"), &[p("192.0.2.0/31")])).unwrap();
+    let near = NewAppRoleSecret { cidrs: vec![p("192.0.2.0/31")], ..NewAppRoleSecret::default() };
+    let secret = block(access.create_approle_secret(&p("ci"), &near)).unwrap();
     let from = |address| login_from(&access, &role_id, secret.secret.expose(), address).map(drop);
     assert_eq!(from("192.0.2.1"), Ok(()));
     assert_eq!((from("192.0.2.2"), from("198.51.100.1")), (Err("address"), Err("address")));
@@ -101,7 +104,7 @@ fn a_deleted_role_takes_its_secrets_with_it() {
     let scene = Scene::begin();
     let access = scene.open();
     let role_id = with_role(&access, &AppRole::default());
-    let secret = block(access.create_approle_secret(&p("ci"), &[])).unwrap();
+    let secret = block(access.create_approle_secret(&p("ci"), &NewAppRoleSecret::default())).unwrap();
     // Written again, it keeps them.
     assert_eq!(with_role(&access, &AppRole { token_lifetime: Some(HOUR), ..AppRole::default() }), role_id);
     assert!(login(&access, &role_id, &secret).is_ok());
@@ -114,6 +117,32 @@ fn a_deleted_role_takes_its_secrets_with_it() {
 }
 
 #[test]
+fn a_secret_is_found_by_itself_and_by_its_accessor_and_not_by_a_wrong_one() {
+    let scene = Scene::begin();
+    let access = scene.open();
+    with_role(&access, &AppRole { secret_lifetime: Some(DAY), secret_uses: Some(5), ..AppRole::default() });
+    block(access.put_approle(&p("other"), &AppRole::default())).unwrap();
+    let shorter = NewAppRoleSecret { lifetime: Some(HOUR), uses: Some(3), ..NewAppRoleSecret::default() };
+    let secret = block(access.create_approle_secret(&p("ci"), &shorter)).unwrap();
+    let found = block(access.find_approle_secret(&p("ci"), &secret.secret)).unwrap().unwrap();
+    assert_eq!((found.accessor, found.uses, found.expires), (secret.accessor, Some(3), secret.expires));
+    assert_eq!(block(access.approle_secret(&p("ci"), secret.accessor)).unwrap(), Some(found));
+    assert_eq!(block(access.approle_secret(&p("other"), secret.accessor)).unwrap(), None);
+    let elsewhere = Scene::begin().open();
+    with_role(&elsewhere, &AppRole::default());
+    assert_eq!(block(elsewhere.find_approle_secret(&p("ci"), &secret.secret)).unwrap(), None);
+    scene.clock.advance(HOUR);
+    assert_eq!(block(access.find_approle_secret(&p("ci"), &secret.secret)).unwrap(), None);
+    for beyond in [
+        NewAppRoleSecret { lifetime: Some(2 * DAY), ..NewAppRoleSecret::default() },
+        NewAppRoleSecret { uses: Some(6), ..NewAppRoleSecret::default() },
+        NewAppRoleSecret { uses: Some(0), ..NewAppRoleSecret::default() },
+    ] {
+        assert_eq!(code(block(access.create_approle_secret(&p("ci"), &beyond))), "invalid_input");
+    }
+}
+
+#[test]
 fn what_no_role_may_be_is_refused() {
     let access = Scene::begin().open();
     let put = |role: AppRole| code(block(access.put_approle(&p("ci"), &role)));
@@ -121,6 +150,6 @@ fn what_no_role_may_be_is_refused() {
     assert_eq!(put(AppRole { policies: vec![p("none")], ..AppRole::default() }), "unknown_policy");
     assert_eq!(put(AppRole { secret_uses: Some(0), ..AppRole::default() }), "invalid_input");
     assert_eq!(put(AppRole { token_cidrs: vec![p("::1"); 65], ..AppRole::default() }), "invalid_input");
-    assert_eq!(code(block(access.create_approle_secret(&p("ci"), &[]))), "unknown_approle");
+    assert_eq!(code(block(access.create_approle_secret(&p("ci"), &NewAppRoleSecret::default()))), "unknown_approle");
     assert_eq!(code(block(access.delete_approle(&p("ci")))), "unknown_approle");
 }

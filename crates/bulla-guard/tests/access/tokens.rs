@@ -52,7 +52,8 @@ fn a_token_lets_in_whoever_has_all_of_it() {
     let text = issued.secret.expose();
     assert!(text.starts_with("bvs.") && text.len() == 4 + 16 + 43 + 6, "{}", text.len());
     let principal = of(&access, &issued);
-    assert_eq!((principal.id(), principal.credential()), ("deploy", Some(issued.token.accessor)));
+    assert_eq!((principal.id(), principal.credential()), (issued.token.accessor.as_str(), Some(issued.token.accessor)));
+    assert_eq!(block(access.find_token(&issued.secret)).unwrap().display_name, "deploy");
     assert_eq!(principal.policies(), [p("a"), p("default")]);
     assert!(principal.allows_path(&PathRequest::new(Capability::Update, &p("a"))));
     assert!(!principal.allows_path(&PathRequest::new(Capability::Update, &p("b"))));
