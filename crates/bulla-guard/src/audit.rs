@@ -60,6 +60,7 @@ pub use publish::{Publication, PublishedLog, publish, verify_machines};
 pub use reader::{Events, LogReader, Stored};
 pub use recorder::AuditRecorder;
 pub use search::Filter;
+pub use time::rfc3339;
 pub use tree::{
     Frontier, Hash, Tile, TileKind, consistency_proof, inclusion_proof, leaf_hash, tiles_of, verify_consistency,
     verify_inclusion,

@@ -2,10 +2,12 @@
 
 use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bulla_backend::Timestamp;
+use bulla::Session;
 use bulla_guard::input::Query;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
@@ -28,6 +30,11 @@ pub trait Door: Send + Sync + 'static {
     /// Whatever is to be answered: 403 for a credential that is missing, wrong or does not suffice, 429 for too many requests, 503 if it cannot
     /// be decided or recorded.
     async fn admit(&self, head: &Head<'_>) -> Result<Box<dyn Admission>, ApiError>;
+
+    /// Returns the session whose guard decides, if that is what decides: what sees to users, tokens and roles works on it.
+    fn session(&self) -> Option<&Arc<Session>> {
+        None
+    }
 }
 
 /// A request that was let in, as the door sees it. It is dropped without [`finish`](Self::finish) when the client left before there was an answer.

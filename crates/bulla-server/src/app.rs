@@ -67,6 +67,12 @@ impl App {
         &self.project
     }
 
+    /// Returns the session whose guard decides who is let in, unless the door is of another sort.
+    #[must_use]
+    pub fn session(&self) -> Option<&Arc<bulla::Session>> {
+        self.door.session()
+    }
+
     /// Returns the table of endpoints.
     #[must_use]
     pub fn table(&self) -> &Table {

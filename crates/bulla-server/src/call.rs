@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use bulla_guard::access::Principal;
 use bulla_guard::input::Query;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 
 use crate::admission::{Admitted, Brought};
 use crate::mounts::Mount;
 use crate::peer::Peer;
 use crate::table::{Endpoint, Verb};
+use crate::transit::SecretText;
 use crate::{ApiError, App, RequestId};
 
 /// A request that was let in: where it leads, who asks, and what it is asked of.
@@ -24,6 +26,8 @@ pub struct Call {
     pub(crate) mount: Option<Arc<Mount>>,
     pub(crate) peer: Arc<Peer>,
     pub(crate) admitted: Arc<Admitted>,
+    /// What the request showed, where that is what it is about.
+    pub(crate) own: Option<SecretText>,
     pub(crate) id: RequestId,
 }
 
@@ -38,6 +42,30 @@ impl Call {
     #[must_use]
     pub fn project(&self) -> &Arc<bulla::Project> {
         self.app.project()
+    }
+
+    /// Returns the session whose guard let the request in.
+    ///
+    /// # Errors
+    /// 501, if it was a door of another sort.
+    pub fn session(&self) -> Result<&Arc<bulla::Session>, ApiError> {
+        let problem = "this server has no users, tokens and roles of its own";
+        self.app.session().ok_or_else(|| ApiError::new(StatusCode::NOT_IMPLEMENTED, "no_guard", problem))
+    }
+
+    /// Returns who asks.
+    ///
+    /// # Errors
+    /// 403, if nobody had to be known.
+    pub fn principal(&self) -> Result<&Principal, ApiError> {
+        let admitted = self.admitted.details::<bulla_guard::admission::Admitted>();
+        admitted.and_then(|admitted| admitted.principal()).ok_or_else(ApiError::forbidden)
+    }
+
+    /// Returns the token or API key that the request showed. Only endpoints that [require](crate::Requires::Credential) one, whichever it is, get to see it.
+    #[must_use]
+    pub fn own_credential(&self) -> Option<&SecretText> {
+        self.own.as_ref()
     }
 
     /// Returns the endpoint.

@@ -43,6 +43,10 @@ impl Door for SessionDoor {
         let name = admitted.principal().map_or("anonymous", |principal| principal.id()).to_owned();
         Ok(Box::new(SessionAdmission { admitted, name }))
     }
+
+    fn session(&self) -> Option<&Arc<Session>> {
+        Some(&self.0)
+    }
 }
 
 /// Somebody who was let in by the guard.
@@ -168,7 +172,7 @@ fn as_good(capability: Capability) -> &'static [access::Capability] {
 }
 
 /// Returns the first part of an endpoint's id: what it belongs to.
-fn part(endpoint: &Endpoint) -> &'static str {
+pub(crate) fn part(endpoint: &Endpoint) -> &'static str {
     endpoint.id().split('.').next().unwrap_or_default()
 }
 
@@ -179,7 +183,7 @@ fn class(endpoint: &Endpoint) -> Class {
     match part(endpoint) {
         "transit" => Class::Key,
         "kv" | "kv1" | "kv2" | "cubbyhole" | "store" => Class::Store,
-        "token" | "approle" | "policy" | "users" | "roles" | "keys" | "bindings" => Class::Grant,
+        "token" | "approle" | "policy" | "users" | "roles" | "keys" | "bindings" | "limits" => Class::Grant,
         "machines" => Class::Machine,
         "audit" => Class::Log,
         _ => Class::Configuration,

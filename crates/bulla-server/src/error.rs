@@ -1,5 +1,6 @@
 //! How a request fails: one type owns the status and the body.
 
+mod access;
 mod input;
 mod keyring;
 mod store;

@@ -13,6 +13,7 @@
 mod admission;
 mod answer;
 mod app;
+pub mod auth;
 mod body;
 mod call;
 mod config;
@@ -49,6 +50,7 @@ pub use request_id::RequestId;
 pub use server::{Server, ServerError, Stopped, asked_to_stop};
 pub use system::{Check, NotReady};
 pub use table::{
-    Audit, Capability, Data, Draft, Endpoint, Kind, NoContent, Plain, Requires, Respond, Table, TableError, Text, Verb,
+    Audit, Auth, Authenticated, Capability, Data, Draft, Endpoint, Kind, NoContent, Plain, Requires, Respond, Table,
+    TableError, Text, Verb,
 };
 pub use tls::TlsError;

@@ -14,7 +14,7 @@ pub use draft::Draft;
 pub(crate) use endpoint::Input;
 pub use endpoint::{Audit, Capability, Endpoint, Requires, Verb};
 pub(crate) use path::{RequestPath, segment_of_resource};
-pub use respond::{Data, NoContent, Plain, Respond, Text};
+pub use respond::{Auth, Authenticated, Data, NoContent, Plain, Respond, Text};
 pub(crate) use route::Found;
 use route::Routes;
 

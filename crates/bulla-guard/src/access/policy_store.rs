@@ -8,7 +8,7 @@ use super::policy::DEFAULT_POLICY;
 use super::sealed::{Kind, Place};
 use super::snapshot::{Object, Snapshot};
 use super::store::Edit;
-use super::{Access, Policy, PolicyName};
+use super::{Access, Policy, PolicyName, Rules};
 
 /// The policy that permits everything. It has no text.
 const ROOT: &str = "root";
@@ -103,6 +103,14 @@ impl Access {
         let built_in = [DEFAULT, ROOT].into_iter().filter_map(|name| name.parse().ok());
         let names: std::collections::BTreeSet<PolicyName> = snapshot.policies.keys().cloned().chain(built_in).collect();
         Ok(names.into_iter().collect())
+    }
+
+    /// Returns what some policies come to, taken together.
+    ///
+    /// # Errors
+    /// As [`Access::refresh`].
+    pub async fn rules_of(&self, names: &[PolicyName]) -> Result<Arc<Rules>> {
+        Ok(self.fresh().await?.of_policies(names))
     }
 
     /// Returns a policy.

@@ -3,7 +3,8 @@
 use bulla_backend::Timestamp;
 
 /// Writes a moment as RFC 3339 has it, in UTC, with milliseconds. Years beyond 9999 are written as they are.
-pub(super) fn rfc3339(moment: Timestamp) -> String {
+#[must_use]
+pub fn rfc3339(moment: Timestamp) -> String {
     let (days, of_day) = (moment.0 / 86_400_000, moment.0 % 86_400_000);
     let (year, month, day) = civil(days);
     let (hours, minutes, seconds) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1_000 % 60);

@@ -22,7 +22,7 @@ use crate::answer::{Answer, AnswerBody};
 use crate::body::RequestBody;
 use crate::mounts::Mount;
 use crate::peer::Peer;
-use crate::table::{Endpoint, Found, Input, RequestPath, Verb, segment_of_resource};
+use crate::table::{Endpoint, Found, Input, RequestPath, Requires, Verb, segment_of_resource};
 use crate::{ApiError, Call, RequestId};
 
 /// Which endpoints a listener has.
@@ -141,6 +141,8 @@ impl App {
         let admitted = Arc::new(Admitted::ask(&*self.door, &head).await?);
         seen.principal = Some(admitted.clone());
 
+        let own = credential.filter(|_| endpoint.requires() == Requires::Credential);
+        let own = own.map(|credential| credential.expose().into());
         let call = Call {
             app: self.clone(),
             endpoint: endpoint.clone(),
@@ -151,6 +153,7 @@ impl App {
             mount: mount.cloned(),
             peer: peer.clone(),
             admitted: admitted.clone(),
+            own,
             id: id.clone(),
         };
         let handled = endpoint.handler()(call, body);
@@ -185,6 +188,16 @@ impl App {
         let rest = segments.strip_prefix(&["v1"])?;
         let (mount, depth) = mounts.find(rest)?;
         Some((self.table.find_in(mount.kind(), rest.get(depth..)?)?, Some(mount)))
+    }
+
+    /// Finds the endpoint that would answer a path below `/v1/`, and the name of what it would act on.
+    pub(crate) fn answering(&self, path: &str, verb: Verb) -> Option<(&Arc<Endpoint>, String)> {
+        let path = RequestPath::parse(&format!("/v1/{path}")).ok()?;
+        let (mounts, segments) = (self.mounts.load_full(), path.segments());
+        let (found, mount) = self.find(&mounts, &segments)?;
+        let (index, parameters) = found.answer(verb)?;
+        let endpoint = self.table.at(index)?;
+        Some((endpoint, object(endpoint.object(), mount.map(|mount| &**mount), &parameters)))
     }
 
     /// Runs what may have to wait for a disk.

@@ -80,6 +80,22 @@ pub enum Capability {
     Sudo,
 }
 
+impl Capability {
+    /// Returns the name that policies use.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Read => "read",
+            Self::Update => "update",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+            Self::List => "list",
+            Self::Sudo => "sudo",
+        }
+    }
+}
+
 /// What somebody needs to be let in to an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Requires {

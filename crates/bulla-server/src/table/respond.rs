@@ -1,9 +1,12 @@
+use std::collections::BTreeMap;
+
 use http::StatusCode;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 
 use crate::RequestId;
 use crate::answer::Answer;
+use crate::transit::SecretText;
 
 /// What handlers answer.
 pub trait Respond: Send + 'static {
@@ -59,6 +62,57 @@ impl<T> Data<T> {
     }
 }
 
+/// What somebody gets who signs in, or renews a token: in Vault's envelope, under `auth`.
+#[derive(Debug, Clone)]
+pub struct Auth {
+    auth: Authenticated,
+    warnings: Vec<String>,
+}
+
+/// A token, as Vault hands it out.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Authenticated {
+    /// The token itself; empty for who knows its accessor only.
+    pub client_token: SecretText,
+    /// By which it is looked up, renewed and revoked.
+    pub accessor: String,
+    /// Its policies.
+    pub policies: Vec<String>,
+    /// The same: no policy comes from anywhere else.
+    pub token_policies: Vec<String>,
+    /// What the way of signing in says.
+    pub metadata: Option<BTreeMap<String, String>>,
+    /// For how many seconds it is good; 0 for ever.
+    pub lease_duration: u64,
+    /// Whether it can be renewed.
+    pub renewable: bool,
+    /// There are no identities: empty.
+    pub entity_id: String,
+    /// The kind of token.
+    pub token_type: String,
+    /// Whether no token made it.
+    pub orphan: bool,
+    /// There is no second factor.
+    pub mfa_requirement: Option<()>,
+    /// How often it can be used; 0 for any number of times.
+    pub num_uses: u64,
+}
+
+impl Auth {
+    /// Answers a token.
+    #[must_use]
+    pub fn new(auth: Authenticated) -> Self {
+        Self { auth, warnings: Vec::new() }
+    }
+
+    /// Adds a warning.
+    #[must_use]
+    pub fn with_warning(mut self, warning: impl Into<String>) -> Self {
+        self.warnings.push(warning.into());
+        self
+    }
+}
+
 /// A JSON body as it is, without an envelope.
 #[derive(Debug, Clone)]
 pub struct Plain<T>(pub StatusCode, pub T);
@@ -83,6 +137,40 @@ struct Envelope<'a, T> {
     wrap_info: Option<()>,
     warnings: Option<&'a [String]>,
     auth: Option<()>,
+}
+
+/// The envelope of a token.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Envelope_Auth")]
+struct AuthEnvelope<'a> {
+    request_id: &'a str,
+    lease_id: &'a str,
+    renewable: bool,
+    lease_duration: u64,
+    data: Option<()>,
+    wrap_info: Option<()>,
+    warnings: Option<&'a [String]>,
+    auth: &'a Authenticated,
+}
+
+impl Respond for Auth {
+    const STATUS: u16 = 200;
+    const DESCRIBE: Option<fn(&mut SchemaGenerator) -> Schema> =
+        Some(|generator| generator.subschema_for::<AuthEnvelope<'static>>());
+
+    fn answer(self, id: &RequestId) -> Answer {
+        let envelope = AuthEnvelope {
+            request_id: id.as_str(),
+            lease_id: "",
+            renewable: false,
+            lease_duration: 0,
+            data: None,
+            wrap_info: None,
+            warnings: (!self.warnings.is_empty()).then_some(&self.warnings),
+            auth: &self.auth,
+        };
+        Answer::json(StatusCode::OK, &envelope)
+    }
 }
 
 impl<T: Serialize + JsonSchema + Send + 'static> Respond for Data<T> {
