@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bulla_backend::Timestamp;
 use bulla::Session;
+use bulla_backend::Timestamp;
 use bulla_guard::input::Query;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 

@@ -3,6 +3,7 @@
 mod access;
 mod input;
 mod keyring;
+mod project;
 mod store;
 
 use std::fmt;

@@ -13,6 +13,7 @@ use crate::door::SessionDoor;
 use crate::metrics::Exposition;
 use crate::system::{Check, NotReady};
 use crate::transit::TransitOptions;
+use crate::{audit, auth, entries, machines};
 
 /// How often the guard does what is due.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -74,6 +75,10 @@ impl App {
         Self::builder(session.project().clone(), SessionDoor::new(session.clone()))
             .check(AuditIsKept(keeper.clone()))
             .collector(move |_, text| count_events(&log, text))
+            .endpoints(auth::endpoints())
+            .endpoints(entries::endpoints())
+            .endpoints(machines::endpoints())
+            .endpoints(audit::endpoints())
             .engines(TransitOptions::default())
     }
 }
