@@ -77,6 +77,12 @@ impl Guard {
         self.guesses.reset(source)
     }
 
+    /// Counts the sources whose wrong secrets are remembered.
+    #[must_use]
+    pub fn slowed_sources(&self) -> usize {
+        self.guesses.sources()
+    }
+
     /// Drops what limits remember of those who were quiet for long. Call it about once a minute.
     pub fn sweep(&self) {
         let now = self.clock.now();

@@ -1,6 +1,6 @@
 //! Nobody hands out more than they have (spec, "Handing out").
 //!
-//! Whoever may see to users, roles or AppRoles is not thereby allowed everything: what they grant, they must have themselves. The checks are made
+//! Whoever may see to users, roles or `AppRole`s is not thereby allowed everything: what they grant, they must have themselves. The checks are made
 //! on the same state that is changed, so that nothing slips in between.
 
 use std::time::Duration;
