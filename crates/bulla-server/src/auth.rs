@@ -1,4 +1,4 @@
-//! Who may do what, over HTTP: tokens, AppRoles and policies as Vault has them; users, roles, API keys and bindings beside them.
+//! Who may do what, over HTTP: tokens, `AppRole`s and policies as Vault has them; users, roles, API keys and bindings beside them.
 //!
 //! Each operation is a function from a request to an answer, over the [`Access`](bulla_guard::access::Access) of a project and the
 //! [`Principal`](bulla_guard::access::Principal) who asks; [`endpoints()`] brings them into the table of the server. What differs from Vault, and why,

@@ -1,4 +1,4 @@
-//! AppRoles, as Vault's `auth/approle` has them.
+//! `AppRole`s, as Vault's `auth/approle` has them.
 
 mod endpoints;
 mod login;

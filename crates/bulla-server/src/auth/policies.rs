@@ -56,7 +56,8 @@ pub async fn write_policy(
     name: &PolicyName,
     request: PolicyRequest,
 ) -> Result<(), ApiError> {
-    let text = request.policy.ok_or_else(|| ApiError::field("policy", "it is missing"))?;
+    let text = request.policy.filter(|text| !text.trim().is_empty());
+    let text = text.ok_or_else(|| ApiError::field("policy", "it is missing"))?;
     // No text of a policy is base64: it has a `{`.
     let decoded = BASE64.decode(text.trim().as_bytes()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     Ok(access.given_by(caller).put_policy(name, decoded.as_deref().unwrap_or(&text)).await?)

@@ -11,12 +11,12 @@ use crate::auth::{KeyList, USERS};
 use crate::table::{Audit, Capability, Data, Draft, Endpoint, NoContent};
 use crate::{ApiError, Call};
 
-/// Finishes the beginning of an endpoint that changes an AppRole.
+/// Finishes the beginning of an endpoint that changes an `AppRole`.
 fn changing(draft: Draft, capability: Capability) -> Draft {
     draft.on("approles/{name}").permission(USERS, capability).audit(Audit::Administer).fails_with(&[404])
 }
 
-/// Finishes the beginning of an endpoint that shows an AppRole.
+/// Finishes the beginning of an endpoint that shows an `AppRole`.
 fn showing(draft: Draft, capability: Capability) -> Draft {
     changing(draft, capability).audit(Audit::Look)
 }

@@ -9,7 +9,7 @@ use crate::auth::time::seconds;
 use crate::auth::{Lifetime, Texts};
 use crate::transit::{Flag, Number};
 
-/// What an AppRole is to be. What is not said stays as it is.
+/// What an `AppRole` is to be. What is not said stays as it is.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AppRoleRequest {
@@ -49,7 +49,7 @@ pub struct AppRoleRequest {
     pub role_id: Option<String>,
 }
 
-/// An AppRole.
+/// An `AppRole`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields of the request")]
 pub struct AppRoleView {
@@ -69,14 +69,14 @@ pub struct AppRoleView {
     pub token_type: String,
 }
 
-/// What names an AppRole at its logins.
+/// What names an `AppRole` at its logins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RoleIdView {
     /// The role id, which is no secret.
     pub role_id: String,
 }
 
-/// Writes an AppRole; what the request does not say stays as it is.
+/// Writes an `AppRole`; what the request does not say stays as it is.
 ///
 /// # Errors
 /// 400 for a field that is not as it must be, or a policy that is not there; 403 for policies that the caller has not.
@@ -140,7 +140,7 @@ pub async fn write_approle(
     access.given_by(caller).put_approle(name, &role).await.map_err(ApiError::of_body)
 }
 
-/// Shows an AppRole.
+/// Shows an `AppRole`.
 ///
 /// # Errors
 /// 404 if there is none.
@@ -164,7 +164,7 @@ pub async fn read_approle(access: &Access, name: &AppRoleName) -> Result<AppRole
     })
 }
 
-/// Shows the role id of an AppRole.
+/// Shows the role id of an `AppRole`.
 ///
 /// # Errors
 /// 404 if there is none.

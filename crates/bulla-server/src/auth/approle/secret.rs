@@ -17,7 +17,7 @@ const PAGE: usize = 1_000;
 /// Most accessors of one list.
 const MAX_LISTED: usize = 100_000;
 
-/// What a secret is to be, within what its AppRole says.
+/// What a secret is to be, within what its `AppRole` says.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NewSecretRequest {
@@ -25,11 +25,11 @@ pub struct NewSecretRequest {
     pub cidr_list: Option<Texts>,
     /// How long it is good.
     pub ttl: Option<Lifetime>,
-    /// How often it can be used; 0 for as often as the AppRole says.
+    /// How often it can be used; 0 for as often as the `AppRole` says.
     pub num_uses: Option<Number>,
     /// Refused, unless it is empty: nothing is kept beside a secret.
     pub metadata: Option<String>,
-    /// Refused, unless it is empty: the AppRole says where its tokens may be used from.
+    /// Refused, unless it is empty: the `AppRole` says where its tokens may be used from.
     pub token_bound_cidrs: Option<Texts>,
 }
 
@@ -75,14 +75,14 @@ pub struct SecretView {
     pub creation_time: String,
     /// Until when it is good; null until it is destroyed.
     pub expiration_time: Option<String>,
-    /// Where logins with it may come from, beside what the AppRole says.
+    /// Where logins with it may come from, beside what the `AppRole` says.
     pub cidr_list: Option<Vec<String>>,
 }
 
-/// Makes a secret of an AppRole.
+/// Makes a secret of an `AppRole`.
 ///
 /// # Errors
-/// 400 for more than the AppRole gives; 403 for who may not hand out its policies; 404 if there is no such AppRole.
+/// 400 for more than the `AppRole` gives; 403 for who may not hand out its policies; 404 if there is no such `AppRole`.
 pub async fn create_secret(
     guard: &Guard,
     caller: &Principal,
@@ -109,10 +109,10 @@ pub async fn create_secret(
     })
 }
 
-/// Lists the accessors of the secrets of an AppRole.
+/// Lists the accessors of the secrets of an `AppRole`.
 ///
 /// # Errors
-/// 404 if there is no such AppRole, or none of its secrets, as Vault has it.
+/// 404 if there is no such `AppRole`, or none of its secrets, as Vault has it.
 pub async fn list_secrets(access: &Access, name: &AppRoleName) -> Result<KeyList, ApiError> {
     let (mut after, mut keys) = (None, Vec::new());
     loop {
@@ -128,7 +128,7 @@ pub async fn list_secrets(access: &Access, name: &AppRoleName) -> Result<KeyList
 /// Shows what is known of a secret.
 ///
 /// # Errors
-/// 404 for one that is none of this AppRole.
+/// 404 for one that is none of this `AppRole`.
 pub async fn look_up_secret(guard: &Guard, name: &AppRoleName, request: SecretRequest) -> Result<SecretView, ApiError> {
     Ok(view(&find(guard.access(), name, request).await?, guard.now()))
 }
@@ -136,7 +136,7 @@ pub async fn look_up_secret(guard: &Guard, name: &AppRoleName, request: SecretRe
 /// Shows what is known of a secret, by its accessor.
 ///
 /// # Errors
-/// 404 for one that is none of this AppRole.
+/// 404 for one that is none of this `AppRole`.
 pub async fn look_up_accessor(
     guard: &Guard,
     name: &AppRoleName,
@@ -148,7 +148,7 @@ pub async fn look_up_accessor(
 /// Destroys a secret.
 ///
 /// # Errors
-/// 404 for one that is none of this AppRole.
+/// 404 for one that is none of this `AppRole`.
 pub async fn destroy_secret(access: &Access, name: &AppRoleName, request: SecretRequest) -> Result<(), ApiError> {
     let found = find(access, name, request).await?;
     access.destroy_approle_secret(found.accessor).await?;
@@ -158,7 +158,7 @@ pub async fn destroy_secret(access: &Access, name: &AppRoleName, request: Secret
 /// Destroys a secret, by its accessor.
 ///
 /// # Errors
-/// 404 for one that is none of this AppRole.
+/// 404 for one that is none of this `AppRole`.
 pub async fn destroy_accessor(
     access: &Access,
     name: &AppRoleName,

@@ -10,13 +10,13 @@ const STEP: usize = 1_000;
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SweepView {
-    /// How many tokens, and secrets of AppRoles, were deleted because they are good for nothing any more.
+    /// How many tokens, and secrets of `AppRole`s, were deleted because they are good for nothing any more.
     pub deleted: usize,
     /// How many cannot be read. They let nobody in.
     pub unreadable: usize,
 }
 
-/// Deletes tokens, and secrets of AppRoles, that are good for nothing any more.
+/// Deletes tokens, and secrets of `AppRole`s, that are good for nothing any more.
 ///
 /// # Errors
 /// As [`Access::sweep_tokens`].
