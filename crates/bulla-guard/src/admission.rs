@@ -18,18 +18,21 @@ mod denied;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use bulla_backend::{Clock, Timestamp};
 
 use crate::access::{Access, CredentialId, IssuedToken, PeerInfo, Principal, Refused, RefusedReason, SecretText};
 use crate::audit::{Class, Code, Event, Log, Outcome, Severity};
-use crate::limits::{GuessAlert, GuessSettings, Guesses, Limiter, Peer, Quotas, Verdict, Verified};
+use crate::limits::{GuessAlert, GuessSettings, Guesses, Limiter, Peer, Quota, Quotas, Verdict, Verified};
 
 use admitted::granted;
 
 pub use admitted::Admitted;
 pub use ask::{Ask, Need, Presented, Record};
 pub use denied::Denied;
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// What stands at the door of a project: who may do what, how often, and the log.
 pub struct Guard {
@@ -185,10 +188,12 @@ impl Guard {
         if refused.is_unavailable() {
             return Err(Denied::Unavailable(refused.to_string()));
         }
-        if let Some(attempt) = attempt {
-            // An id counts only where there is a key of it: whoever invents ids fills no table.
-            let is_known = !matches!(refused.reason(), RefusedReason::Malformed | RefusedReason::Unknown);
-            let id = refused.credential().filter(|_| is_known);
+        // Only another secret for an id that there is is a guess. Who shows what has expired, or was revoked and is gone, slows nobody else down who
+        // comes from there; their requests are counted.
+        if let Some(attempt) = attempt
+            && matches!(refused.reason(), RefusedReason::WrongSecret)
+        {
+            let id = refused.credential();
             let wrong = attempt.wrong(id.as_ref().map(CredentialId::as_str), self.clock.now());
             if let Some(alert) = wrong.alert {
                 self.log.note(self.guessed(&alert));
@@ -253,6 +258,12 @@ impl fmt::Debug for Guard {
 impl Verified for Principal {
     fn limit_id(&self) -> &str {
         self.id()
+    }
+
+    fn limit_quota(&self) -> Option<Quota> {
+        let count = self.requests_per_minute()?;
+        // None at all is a quota that nobody has; one a minute is the least there is.
+        Quota::new(count.max(1), MINUTE, count.max(1)).ok()
     }
 
     fn limit_roles(&self) -> impl Iterator<Item = &str> {

@@ -9,7 +9,7 @@ use bulla_backend::{Event, RealDisk, Recorder};
 use bulla_guard::access::{Access, AccessOptions};
 use bulla_guard::admission::{Admitted, Ask, Denied, Guard};
 use bulla_guard::audit::{AuditRecorder, Checkpoint, Log, LogOptions, Outcome, Reprove, Witness, publish};
-use bulla_guard::limits::{GuessSettings, Quotas};
+use bulla_guard::limits::{GuessSettings, Quota, Quotas};
 use bulla_keyring::{KeyringError, SystemKey, SystemVersion};
 
 use crate::pin::AccessPinFile;
@@ -80,7 +80,7 @@ impl SessionOptions {
         Self { audit_folder: Some(folder.into()), ..self }
     }
 
-    /// Sets how often somebody may ask.
+    /// Sets how often somebody may ask. By default, strangers may 60 times a minute, and who is known as often as they like.
     pub fn quotas(self, quotas: Quotas) -> Self {
         Self { quotas: Some(quotas), ..self }
     }
@@ -126,7 +126,7 @@ impl Session {
         log.outside = project.published_checkpoint().await?;
         let log = Arc::new(Log::open(Arc::new(RealDisk), &folder, log)?);
         project.violations.hear(&log);
-        let quotas = options.quotas.unwrap_or_default();
+        let quotas = options.quotas.unwrap_or_else(default_quotas);
         let guard = Guard::new(Arc::new(access), log, clock(), quotas, options.guesses);
         let session = Self { project, guard, pin, folder, witnesses: Vec::new(), swept: AtomicU64::new(0) };
         session.keep_pin()?;
@@ -243,6 +243,13 @@ impl fmt::Debug for Session {
             .field("guard", &self.guard)
             .finish_non_exhaustive()
     }
+}
+
+/// Returns the quotas where nobody says otherwise: 60 requests a minute for strangers, and for those who are known as many as there is time for.
+fn default_quotas() -> Quotas {
+    let second = std::time::Duration::from_secs(1);
+    let principal = Quota::new(1_000_000, second, 1_000_000).unwrap_or_default();
+    Quotas { principal, ..Quotas::default() }
 }
 
 /// Returns the key that identifiers are blinded with. While the data key is rotated, it may be of the epoch before: then it is renewed, for who was put

@@ -15,6 +15,11 @@ pub trait Verified {
     /// Returns the principal's id, which is not a secret.
     fn limit_id(&self) -> &str;
 
+    /// Returns the quota that their credential brings, which comes before all others.
+    fn limit_quota(&self) -> Option<Quota> {
+        None
+    }
+
     /// Returns the names of the principal's roles.
     fn limit_roles(&self) -> impl Iterator<Item = &str>;
 }
@@ -70,7 +75,7 @@ impl Quotas {
     pub fn principal<'a>(&'a self, who: &'a impl Verified, route: &str) -> Subject<'a> {
         let id = who.limit_id();
         let own = self.principals.get(id).copied();
-        let quota = own.or_else(|| self.widest(who.limit_roles())).unwrap_or(self.principal);
+        let quota = who.limit_quota().or(own).or_else(|| self.widest(who.limit_roles())).unwrap_or(self.principal);
         Subject { who: Who::Principal(id), quota, route: self.route(route) }
     }
 

@@ -20,6 +20,8 @@ use crate::ApiError;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VerifyRequest {
+    /// The key, which the path names too, as some clients say it twice. Refused if it is another.
+    pub name: Option<String>,
     /// The message, or its digest, in base64.
     pub input: Option<SecretText>,
     /// The signature, as [`sign`](super::sign()) made it.
@@ -78,6 +80,9 @@ pub async fn verify(
     algorithm: Option<&str>,
     request: VerifyRequest,
 ) -> Result<Answer<Results<Verified>>, ApiError> {
+    if request.name.as_deref().is_some_and(|said| said != name) {
+        return Err(ApiError::field("name", "is not the key that the path names"));
+    }
     let place = Place::of(mount, name)?;
     let single = request.batch_input.is_none();
     let items = match request.batch_input {

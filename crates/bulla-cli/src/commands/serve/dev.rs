@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::{env, io};
 
-use bulla::{Project, Settings};
+use bulla::{Project, Settings, SettingsBuilder};
 use bulla_server::TlsFiles;
 
 use crate::failure::{Exit, Failure, Result};
@@ -29,12 +29,12 @@ impl Dev {
         if with_tls {
             dev.tls = Some(dev.certify()?);
         }
-        Project::init(dev.settings()?).await?;
+        Project::init(dev.settings().load_for_init()?).await?;
         Ok(dev)
     }
 
     pub(super) async fn project(&self) -> Result<Project> {
-        Ok(Project::open(self.settings()?).await?)
+        Ok(Project::open(self.settings().load()?).await?)
     }
 
     pub(super) fn scheme(&self) -> &'static str {
@@ -49,11 +49,11 @@ impl Dev {
         self.tls.as_ref().map(|(certificate, key)| TlsFiles::new(certificate, key))
     }
 
-    fn settings(&self) -> Result<Settings> {
+    fn settings(&self) -> SettingsBuilder {
         let mut backend = OsString::from("sqlite:");
         backend.push(self.folder.join("data"));
         let settings = Settings::builder().environment(false).file(self.folder.join("bulla.toml"));
-        Ok(settings.identity(self.folder.join("identity")).backend(backend).load()?)
+        settings.identity(self.folder.join("identity")).backend(backend)
     }
 
     /// Makes a certificate of this machine for itself.
