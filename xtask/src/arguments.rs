@@ -13,7 +13,8 @@ Bulla's automation
     cargo xtask venv
         make the Python environment that interoperability tests use and print its interpreter
     cargo xtask services up|down
-        start the servers that tests need, and print the variables that tell the tests of them, or stop them:
+        start the servers that tests share, and print the variables that tell the tests of them, and of the program of a
+        server that they start themselves; or stop what was started:
         eval \"$(cargo xtask services up)\" && cargo test -p bulla-backend --features postgres
 ";
 

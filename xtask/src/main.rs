@@ -37,9 +37,12 @@ fn run() -> Result<ExitCode, Failure> {
         Command::Test => return Ok(steps::run(&Workspace::load()?, &options)),
         Command::Venv => println!("{}", steps::venv::ensure(&Workspace::load()?)?.display()),
         Command::ServicesUp => {
-            for (name, value) in services::Postgres::up(&Workspace::load()?)?.variables() {
+            let workspace = Workspace::load()?;
+            for (name, value) in services::Postgres::up(&workspace)?.variables() {
                 println!("export {name}='{value}'");
             }
+            let openbao = steps::venv::openbao(&steps::venv::ensure(&workspace)?)?;
+            println!("export {}='{}'", steps::venv::OPENBAO, openbao.display());
         }
         Command::ServicesDown => {
             let stopped = services::Postgres::down(&Workspace::load()?)?;

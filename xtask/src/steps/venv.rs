@@ -1,7 +1,8 @@
-//! The Python environment in the target folder: what the vector generators and interoperability tests need.
+//! The Python environment in the target folder: what the vector generators and interoperability tests need. OpenBao is in it too: it comes
+//! as a Python package.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 use crate::process::Process;
@@ -9,6 +10,19 @@ use crate::workspace::Workspace;
 
 /// Tests find the interpreter through this variable.
 pub(crate) const VARIABLE: &str = "BULLA_TEST_PYTHON";
+
+/// Tests find the program of OpenBao through this variable, and start servers of their own.
+pub(crate) const OPENBAO: &str = "BULLA_TEST_OPENBAO";
+
+/// Returns the program of OpenBao that lies beside an interpreter.
+pub(crate) fn openbao(python: &Path) -> Result<PathBuf, Failure> {
+    let program = python.with_file_name("bao");
+    if program.exists() {
+        Ok(program)
+    } else {
+        Err(Failure::new(format!("{} is missing; remove the folder `venv` of the target folder", program.display())))
+    }
+}
 
 /// Makes the environment, or brings it up to `spec/requirements.txt`, and returns its interpreter.
 pub(crate) fn ensure(workspace: &Workspace) -> Result<PathBuf, Failure> {
