@@ -1,4 +1,4 @@
-//! An arbitrary settings file: it is refused, or each of its values is one that code could have given.
+//! An arbitrary settings file: it is refused, or each of its values is one that code could have given. The same for the source of a key alone.
 #![no_main]
 
 use std::ffi::OsStr;
@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use bulla::{BackendUrl, Origin, Settings};
+use bulla::{BackendUrl, KeySource, Origin, Settings};
 use libfuzzer_sys::fuzz_target;
 
 /// A folder of this process, in memory where the system has such.
@@ -22,6 +22,9 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
 fuzz_target!(|data: &[u8]| {
     if let Ok(url) = BackendUrl::parse(OsStr::from_bytes(data), Path::new("/")) {
         assert_eq!(BackendUrl::parse(&url.to_os_string(), Path::new("/elsewhere")), Ok(url));
+    }
+    if let Some(source) = std::str::from_utf8(data).ok().and_then(|text| text.parse::<KeySource>().ok()) {
+        assert_eq!(source.to_string().parse(), Ok(source));
     }
 
     let file = FOLDER.join("bulla.toml");

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use bulla::guard::access::AccessError;
 use bulla::guard::audit::AuditError;
-use bulla::source::SourceError;
+use bulla::source::{RemoteProblem, SourceError};
 use bulla::{
     ArchiveError, BackupError, ErrorKind, IdentityError, KeyringError, OpenError, PassphraseError, SettingsError,
     StoreError, UnlockError,
@@ -59,7 +59,10 @@ impl Exit {
             Error::NotBuilt { .. } | Error::NoOsKeyring => Self::Usage,
             Error::Source { source, .. } => match source {
                 SourceError::NoVariable(_) | SourceError::NoFile(_) => Self::NotFound,
-                SourceError::Exposed { .. } => Self::Refused,
+                SourceError::Remote { problem: RemoteProblem::Missing, .. } => Self::NotFound,
+                SourceError::Exposed { .. } | SourceError::Remote { problem: RemoteProblem::Refused, .. } => {
+                    Self::Refused
+                }
                 _ => Self::Unavailable,
             },
             Error::SourceEncoding { .. } => Self::Refused,

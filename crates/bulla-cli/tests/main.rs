@@ -27,6 +27,8 @@ mod key_dependents;
 mod key_material;
 mod key_operations;
 mod key_states;
+#[cfg(feature = "vault")]
+mod key_vault;
 mod keys;
 mod killed;
 mod limits;

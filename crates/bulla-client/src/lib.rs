@@ -72,7 +72,7 @@ pub use http::Method;
 pub use kv::{Expect, Kv, Metadata, Secret, Version, VersionState};
 pub use kv1::Kv1;
 pub use secret::{SecretData, Token};
-pub use sys::{Health, SealStatus, Sys};
+pub use sys::{Health, Mount, SealStatus, Sys};
 pub use token::{Lease, TokenDoor, TokenInfo};
 pub use transit::{
     Ciphertext, DataKey, Encrypted, ItemError, KeyOptions, KeyVersionInfo, Message, Plaintext, Signature, Transit,

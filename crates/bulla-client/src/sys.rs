@@ -1,9 +1,11 @@
 //! The state of the server.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use crate::ask::Ask;
-use crate::{Client, Result};
+use crate::{Client, Result, path};
 
 /// Statuses by which a server says how it is: standby, secondary, uninitialised, sealed.
 const STATES: &[u16] = &[429, 472, 473, 501, 503];
@@ -58,6 +60,28 @@ pub struct SealStatus {
     pub version: String,
 }
 
+/// What is mounted somewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct Mount {
+    /// Where, with a slash at its end.
+    pub path: String,
+    /// Its kind, `kv` say.
+    #[serde(default, rename = "type")]
+    pub kind: String,
+    /// What else was said when it was mounted.
+    #[serde(default)]
+    options: Option<BTreeMap<String, String>>,
+}
+
+impl Mount {
+    /// Says whether it keeps secrets with versions, which [`Client::kv`] reads.
+    #[must_use]
+    pub fn is_versioned(&self) -> bool {
+        self.options.as_ref().and_then(|options| options.get("version")).is_some_and(|version| version == "2")
+    }
+}
+
 impl<'a> Sys<'a> {
     pub(crate) fn new(client: &'a Client) -> Self {
         Self { client }
@@ -80,5 +104,13 @@ impl<'a> Sys<'a> {
     pub async fn seal_status(&self) -> Result<SealStatus> {
         let answer = self.client.send(Ask::get("sys/seal-status".to_owned()).anonymous()).await?;
         answer.whole()?.ok_or_else(|| answer.unlike("it is empty"))
+    }
+
+    /// Asks what is mounted where a path leads. Whoever may do anything below a mount may know that.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`](crate::ClientError::Refused) if there is nothing that the token may use; [`ClientError`](crate::ClientError).
+    pub async fn mount(&self, path: &str) -> Result<Mount> {
+        self.client.send(Ask::get(format!("sys/internal/ui/mounts/{}", path::encoded(path)?))).await?.data()
     }
 }

@@ -48,6 +48,21 @@ async fn whatever_has_no_door_can_be_asked() {
 }
 
 #[tokio::test]
+async fn a_mount_says_what_it_is() {
+    let setting = Setting::shared();
+    let client = setting.root();
+    for (kind, version, is_versioned) in [("kv", "1", false), ("kv", "2", true), ("transit", "", false)] {
+        let options = if version.is_empty() { json!({}) } else { json!({ "version": version }) };
+        let name = setting.mount(kind, options).await;
+        let mount = client.sys().mount(&format!("{name}/some/where")).await.unwrap();
+        assert_eq!((mount.path.clone(), &*mount.kind), (format!("{name}/"), kind));
+        assert_eq!(mount.is_versioned(), is_versioned, "{mount:?}");
+    }
+    let refused = client.sys().mount("no-such-mount/x").await.unwrap_err();
+    assert!(matches!(refused, ClientError::Refused(_)), "{refused}");
+}
+
+#[tokio::test]
 async fn a_namespace_is_a_world_of_its_own() {
     let setting = Setting::shared();
     let (client, name) = (setting.root(), fresh("team"));

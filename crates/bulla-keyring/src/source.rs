@@ -37,7 +37,7 @@ use async_trait::async_trait;
 pub use callable::{Callable, callable};
 pub use command::{COMMAND_TIME, CommandSource};
 pub use environment::EnvironmentSource;
-pub use error::SourceError;
+pub use error::{RemoteProblem, SourceError};
 pub use file::FileSource;
 pub use generate::Generate;
 pub use hex_keys::{HexKeyWarning, HexKeys, MAX_HEX_KEYS, MIN_SIGNING_KEY_LEN, ParseHexKeysError, ShortKeyError};

@@ -288,6 +288,7 @@ impl Error {
             Self::BadPin { .. } => {
                 "restore it from a backup; without it, an old copy of the database goes unnoticed".to_owned()
             }
+            Self::Source { source: SourceError::Remote { hint, .. }, .. } => (*hint)?.to_owned(),
             Self::SourceEncoding { .. } => {
                 "`hex:` or `base64:` before the source says how the material is written; without it, the bytes are taken as they are".to_owned()
             }

@@ -1,5 +1,7 @@
 //! Where the material of external keys comes from, and bringing it in.
 
+mod vault;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -12,13 +14,16 @@ use bulla_keyring::source::{ParseSourceError, Source, SourceMark, SourceSpec};
 use bulla_keyring::{KeyName, Keyring, VersionInfo};
 use bulla_seal::SecretVec;
 
+use self::vault::VaultSpec;
 use crate::{Encoding, Error, Result};
 
 /// For how long a source is not asked again. What it holds then is sealed with within this time.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Where a key's material comes from, as settings and the command line write it: `env:NAME`, `file:PATH` or `command:PROGRAM ARGUMENT…`, with
-/// `hex:` or `base64:` before it where that is how the material is written there.
+/// Where a key's material comes from, as settings and the command line write it: `env:NAME`, `file:PATH`, `command:PROGRAM ARGUMENT…` or
+/// `vault:PATH#FIELD`, with `hex:` or `base64:` before it where that is how the material is written there.
+///
+/// `vault:` takes a field of a secret that a server keeps. It needs the feature `vault`, and the environment says which server that is.
 ///
 /// # Examples
 /// ```
@@ -32,14 +37,25 @@ const FRESH: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeySource {
     encoding: Encoding,
-    spec: SourceSpec,
+    spec: Spec,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Spec {
+    /// On this machine.
+    Here(SourceSpec),
+    /// On a server.
+    Vault(VaultSpec),
 }
 
 impl KeySource {
     /// Returns what fetches from it; values are as they lie there, before they are decoded.
     #[must_use]
     pub fn source(&self) -> Arc<dyn Source> {
-        self.spec.source()
+        match &self.spec {
+            Spec::Here(spec) => spec.source(),
+            Spec::Vault(spec) => spec.source(),
+        }
     }
 
     /// Returns how the material is written there.
@@ -51,7 +67,7 @@ impl KeySource {
     /// Takes a file that is not absolute to be meant from `folder`.
     #[must_use]
     pub fn within(mut self, folder: &Path) -> Self {
-        if let SourceSpec::File(path) = &mut self.spec {
+        if let Spec::Here(SourceSpec::File(path)) = &mut self.spec {
             *path = folder.join(&path);
         }
         self
@@ -66,11 +82,23 @@ impl FromStr for KeySource {
             .into_iter()
             .find_map(|encoding| Some((encoding, text.strip_prefix(encoding.name())?.strip_prefix(':')?)))
             .unwrap_or((Encoding::Raw, text));
+        if let Some(spec) = spec.strip_prefix("vault:") {
+            return Ok(Self { encoding, spec: Spec::Vault(spec.parse()?) });
+        }
         match spec.parse() {
             Ok(SourceSpec::Generate) => Err(ParseKeySourceError::Generate),
-            Ok(spec) => Ok(Self { encoding, spec }),
+            Ok(spec) => Ok(Self { encoding, spec: Spec::Here(spec) }),
             Err(ParseSourceError::Kind) => Err(ParseKeySourceError::Kind),
             Err(error) => Err(ParseKeySourceError::Spec(error)),
+        }
+    }
+}
+
+impl fmt::Display for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Here(spec) => spec.fmt(f),
+            Self::Vault(spec) => write!(f, "vault:{spec}"),
         }
     }
 }
@@ -90,13 +118,18 @@ impl fmt::Display for KeySource {
 pub enum ParseKeySourceError {
     /// No kind of source that there is.
     #[error(
-        "a key's source is `env:NAME`, `file:PATH` or `command:PROGRAM ARGUMENT…`, with `hex:` or `base64:` before it where that is how \
-         the material is written"
+        "a key's source is `env:NAME`, `file:PATH`, `command:PROGRAM ARGUMENT…` or `vault:PATH#FIELD`, with `hex:` or `base64:` before it \
+         where that is how the material is written"
     )]
     Kind,
     /// What is generated has no source.
     #[error("a key without a source is generated; leave the source out")]
     Generate,
+    /// No path and field of a secret.
+    #[error(
+        "`vault:` is followed by the path of a secret, `#`, and the name of a field: `vault:secret/shop/orders#key` say"
+    )]
+    Vault,
     /// A source that is not as it must be.
     #[error(transparent)]
     Spec(ParseSourceError),
@@ -214,7 +247,13 @@ mod tests {
 
     #[test]
     fn sources_are_written_as_they_are_read() {
-        for text in ["env:KEY", "hex:env:KEY", "base64:file:/run/secrets/key", "command:pass show \"my key\""] {
+        for text in [
+            "env:KEY",
+            "hex:env:KEY",
+            "base64:file:/run/secrets/key",
+            "command:pass show \"my key\"",
+            "hex:vault:secret/shop/a b#c#d",
+        ] {
             let source: KeySource = text.parse().unwrap();
             assert_eq!(source.to_string(), text);
         }
@@ -226,6 +265,13 @@ mod tests {
             ("raw:env:KEY", "`env:NAME`"),
             ("hex:base64:env:KEY", "`env:NAME`"),
             ("env:", "name of a variable"),
+            ("vault:", "path of a secret"),
+            ("vault:secret/a", "path of a secret"),
+            ("vault:secret/a#", "path of a secret"),
+            ("vault:secret#a", "path of a secret"),
+            ("vault:/secret/a#b", "path of a secret"),
+            ("vault:secret/../a#b", "path of a secret"),
+            ("vault:secret/a\n#b", "path of a secret"),
         ] {
             let error = text.parse::<KeySource>().unwrap_err().to_string();
             assert!(error.contains(part), "{text:?} gave {error}");

@@ -76,12 +76,34 @@ pub enum SourceError {
         /// How long it was given.
         time: Duration,
     },
+    /// A server did not give what it keeps, or was not asked for it.
+    #[error("{reason}")]
+    Remote {
+        /// What kind of problem that is.
+        problem: RemoteProblem,
+        /// What happened, with where it was looked for.
+        reason: String,
+        /// What to do about it.
+        hint: Option<&'static str>,
+    },
     /// A callable of the application failed.
     #[error("the application's own source failed")]
     Callable(#[source] Box<dyn Error + Send + Sync>),
     /// The system gave no random bytes.
     #[error(transparent)]
     Random(#[from] SealError),
+}
+
+/// Why a server gave nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RemoteProblem {
+    /// There is nothing, or it is not said where to look or by what right.
+    Missing,
+    /// It may not be had, or not in this way.
+    Refused,
+    /// The server cannot be reached, or cannot answer now.
+    Unavailable,
 }
 
 impl SourceError {
@@ -97,6 +119,11 @@ impl SourceError {
             Self::TooLong(_) => "source_too_long",
             Self::NotRun { .. } | Self::CommandFailed { .. } => "source_command",
             Self::TimedOut { .. } => "source_timed_out",
+            Self::Remote { problem, .. } => match problem {
+                RemoteProblem::Missing => "source_missing",
+                RemoteProblem::Refused => "source_refused",
+                RemoteProblem::Unavailable => "source_unavailable",
+            },
             Self::Callable(_) => "source_callable",
             Self::Random(_) => "random",
         }

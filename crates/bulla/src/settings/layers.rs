@@ -18,6 +18,10 @@ const PREFIX: &str = "BULLA_";
 /// What begins the names of variables that tests use, and that settings leave alone.
 const TEST_PREFIX: &str = "BULLA_TEST_";
 
+/// Variables that name a server for sources of keys, as `VAULT_ADDR` and its like do. They are no settings.
+const OF_SERVERS: [&str; 6] =
+    ["BULLA_ADDR", "BULLA_CACERT", "BULLA_CLIENT_CERT", "BULLA_CLIENT_KEY", "BULLA_TOKEN", "BULLA_TOKEN_FILE"];
+
 /// Says where settings are to come from, and gives some.
 #[derive(Clone, Default)]
 pub struct SettingsBuilder {
@@ -262,7 +266,7 @@ fn from_environment(variables: &[(OsString, OsString)]) -> Result<Vec<Raw>, Sett
     let mut raw = Vec::new();
     for (name, text) in variables {
         let name = name.to_string_lossy();
-        if !name.starts_with(PREFIX) || name.starts_with(TEST_PREFIX) {
+        if !name.starts_with(PREFIX) || name.starts_with(TEST_PREFIX) || OF_SERVERS.contains(&&*name) {
             continue;
         }
         let known = Setting::ALL.into_iter().find_map(|setting| {
@@ -382,6 +386,7 @@ mod tests {
              `postgres://USER@HOST/DATABASE`"
         );
         assert!(in_folder(folder.path(), &[("BULLA_TEST_ROUNDS", "3"), ("BULLATIN", "x")]).load().is_ok());
+        assert!(in_folder(folder.path(), &[("BULLA_ADDR", "x"), ("BULLA_TOKEN", "x")]).load().is_ok());
 
         for (text, part) in [
             ("colour = 'red'\n", "has the unknown setting `colour`"),

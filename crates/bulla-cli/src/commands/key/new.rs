@@ -27,8 +27,8 @@ pub(crate) struct Args {
     /// How that material is written: `hex`, `base64`, or `raw`
     #[arg(long, value_name = "ENCODING", default_value_t = Encoding::Hex, requires = "external")]
     encoding: Encoding,
-    /// Where this machine fetches the material from: `env:NAME`, `file:PATH` or `command:PROGRAM ARGUMENT…`, with `hex:` or `base64:` before it
-    /// where it is written so. Kept in the table `[sources]` of the settings file
+    /// Where this machine fetches the material from: `env:NAME`, `file:PATH`, `command:PROGRAM ARGUMENT…` or `vault:PATH#FIELD`, with `hex:` or
+    /// `base64:` before it where it is written so. Kept in the table `[sources]` of the settings file
     #[arg(long, value_name = "SPEC")]
     source: Option<KeySource>,
 }
