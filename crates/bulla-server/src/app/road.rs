@@ -119,6 +119,9 @@ impl App {
         };
         seen.endpoint = Some(endpoint.clone());
         if path.ends_with_slash() && verb != Verb::List {
+            if found.answer(Verb::List).is_some() {
+                return other_method(&parts.method, &found.allow());
+            }
             return Err(no_path().with_hint("only what is listed can end with a slash"));
         }
         check_query(&query, endpoint)?;

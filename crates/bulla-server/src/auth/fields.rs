@@ -53,7 +53,7 @@ impl Texts {
 
 /// A length of time as [`Period`] has it; nothing at all, or 0, is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema)]
-pub struct Lifetime(#[schemars(with = "String")] pub Option<Duration>);
+pub struct Lifetime(#[schemars(with = "crate::json::TextOrNumber")] pub Option<Duration>);
 
 impl<'de> Deserialize<'de> for Lifetime {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

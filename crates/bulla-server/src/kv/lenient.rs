@@ -33,7 +33,7 @@ pub struct Flag(pub bool);
 
 /// A span of time in whole seconds; the part of a second is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
-pub struct Seconds(#[schemars(with = "String")] pub i64);
+pub struct Seconds(#[schemars(with = "crate::json::TextOrNumber")] pub i64);
 
 impl Lenient for Unsigned {
     const EXPECTED: &'static str = "a whole number that is not negative";

@@ -107,6 +107,11 @@ fn operation(
         match (is_own, endpoint.output()) {
             (true, Some(schema)) => response["content"] = content(schema(generator).to_value()),
             (true, None) => {}
+            // Of a batch, and of what was deleted, there may be something to tell all the same.
+            (false, Some(schema)) if matches!(status, 400 | 404) => {
+                let own = schema(generator).to_value();
+                response["content"] = content(json!({"anyOf": [{"$ref": "#/components/schemas/Errors"}, own]}));
+            }
             (false, _) => response["content"] = content(json!({"$ref": "#/components/schemas/Errors"})),
         }
         responses.entry(status.to_string()).or_insert(response);
@@ -140,5 +145,11 @@ fn content(schema: Value) -> Value {
 /// What any request to an endpoint can be answered.
 fn usual(endpoint: &Endpoint) -> impl Iterator<Item = u16> {
     let signed = (endpoint.requires() != Requires::Nothing).then_some(403);
-    [400, 429, 503].into_iter().chain(signed)
+    // A path that says what it is about may lead nowhere: to a mount that is not there, say.
+    let named = (endpoint.kind().is_some() || endpoint.paths().iter().any(|path| path.contains('{'))).then_some(404);
+    // What is listed has to be asked for as a list.
+    let listed = endpoint.verbs().contains(&Verb::List).then_some(405);
+    let brings = !matches!(endpoint.input(), Input::Nothing);
+    let body = [408, 413, 415].into_iter().filter(move |_| brings);
+    [400, 429, 503].into_iter().chain(signed).chain(named).chain(listed).chain(body)
 }

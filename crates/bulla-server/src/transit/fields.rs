@@ -170,7 +170,7 @@ impl<'de> Deserialize<'de> for Flag {
 
 /// A length of time: a number of seconds, or text such as `90`, `72h` or `1h30m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
-pub struct Period(#[schemars(with = "String")] pub Duration);
+pub struct Period(#[schemars(with = "crate::json::TextOrNumber")] pub Duration);
 
 impl Period {
     /// Reads text: a number of seconds, or numbers each followed by `d`, `h`, `m` or `s`.
