@@ -111,6 +111,8 @@ impl Act {
             | Command::Fleche(_)
             // Each request is let in for itself.
             | Command::Api(_)
+            | Command::Run(_)
+            | Command::Render(_)
             | Command::Random(_)
             | Command::Identity(_)
             | Command::Config(_)

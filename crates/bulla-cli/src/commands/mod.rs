@@ -24,6 +24,7 @@ mod gc;
 mod get;
 mod identity;
 mod import;
+mod in_process;
 mod incr;
 mod init;
 mod key;
@@ -40,13 +41,16 @@ mod quarantine;
 mod random;
 mod recover;
 mod recovery;
+mod render;
 mod reseal;
 mod restore;
 mod revoke;
 mod rewrap;
 mod rm;
 mod rotate;
+mod run;
 mod seal;
+mod secrets;
 mod serve;
 mod stats;
 mod status;
@@ -91,6 +95,8 @@ pub(crate) enum Command {
     Key(key::Command),
     Serve(serve::Args),
     Api(api::Args),
+    Run(run::Args),
+    Render(render::Args),
     Seal(seal::Args),
     Open(open::Args),
     Rewrap(rewrap::Args),
@@ -151,6 +157,8 @@ pub(crate) async fn run(arguments: Arguments, output: &Output) -> Result<()> {
         Command::Restore(args) => restore::run(&args, &desk).await,
         Command::Export(args) => export::run(&args, &desk).await,
         Command::Key(command) => key::run(command, &desk).await,
+        Command::Run(args) => run::run(&args, &desk).await,
+        Command::Render(args) => render::run(&args, &desk).await,
         Command::Api(args) => api::run(&args, &desk).await,
         Command::Serve(args) => serve::run(&args, &desk).await,
         Command::Seal(args) => seal::run(&args, &desk).await,
