@@ -172,7 +172,7 @@ fn a_bad_row_hides_no_other() {
     assert!(spoilt.stderr.contains("key `bills` is corrupt"), "{spoilt:?}");
     let verified = scene.fleet.founder.run(["verify", "--json"]);
     assert_eq!((verified.code, verified.json()[0]["finding"].as_str()), (Some(7), Some("corrupt")), "{verified:?}");
-    assert_eq!((&verified.json()[1]["keys"], &verified.json()[1]["damaged"]), (&2.into(), &1.into()));
+    assert_eq!((&verified.json()[1]["keys"], &verified.json()[1]["damaged"]), (&3.into(), &1.into()));
 
     // A version that is missing, one that is another key's, one with a flipped bit; each by its name, the rest as it was.
     let edits: [Named; 3] = [

@@ -17,6 +17,7 @@ mod ask;
 mod denied;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub struct Guard {
     clock: Arc<dyn Clock>,
     limiter: Limiter,
     guesses: Guesses,
+    /// How many were refused since the log was told, for asking too often or too soon: each for itself would fill it.
+    refused: AtomicU64,
     quotas: RwLock<Arc<Quotas>>,
 }
 
@@ -55,7 +58,15 @@ impl Guard {
         guesses: GuessSettings,
     ) -> Self {
         let quotas = RwLock::new(Arc::new(quotas));
-        Self { access, log, clock, limiter: Limiter::default(), guesses: Guesses::new(guesses), quotas }
+        Self {
+            access,
+            log,
+            clock,
+            limiter: Limiter::default(),
+            guesses: Guesses::new(guesses),
+            refused: AtomicU64::new(0),
+            quotas,
+        }
     }
 
     /// Returns who may do what.
@@ -91,6 +102,11 @@ impl Guard {
         let now = self.clock.now();
         self.limiter.sweep(now);
         self.guesses.sweep(now);
+        let refused = self.refused.swap(0, Ordering::Relaxed);
+        if refused > 0 {
+            let event = Event::authorization(Code::new("too_many"), Outcome::Failure);
+            self.log.note(event.number(Code::new("count"), refused));
+        }
     }
 
     /// Lets somebody in to do something, or not.
@@ -156,7 +172,7 @@ impl Guard {
         match self.guesses.begin(source.into(), self.clock.now()) {
             Ok(attempt) => Ok(Some(attempt)),
             Err(wait) => {
-                self.log.note(ask.event(Class::Authentication, Outcome::Failure).text(REASON, "too_soon"));
+                self.refused.fetch_add(1, Ordering::Relaxed);
                 Err(Denied::TooSoon(wait.wait))
             }
         }
@@ -179,12 +195,6 @@ impl Guard {
             }
             Err(refused) => refused,
         };
-        let mut event = ask.event(Class::Authentication, Outcome::Failure);
-        event = event.text(METHOD, method).text(REASON, refused.reason().name());
-        if let Some(credential) = refused.credential() {
-            event = event.identifier(CREDENTIAL, credential.as_str());
-        }
-        self.log.note(event);
         if refused.is_unavailable() {
             return Err(Denied::Unavailable(refused.to_string()));
         }
@@ -200,6 +210,12 @@ impl Guard {
             }
         }
         self.count_stranger(ask)?;
+        let mut event = ask.event(Class::Authentication, Outcome::Failure);
+        event = event.text(METHOD, method).text(REASON, refused.reason().name());
+        if let Some(credential) = refused.credential() {
+            event = event.identifier(CREDENTIAL, credential.as_str());
+        }
+        self.log.note(event);
         Err(Denied::BadCredential)
     }
 
@@ -210,7 +226,7 @@ impl Guard {
         };
         let quotas = Arc::clone(&self.quotas.read().unwrap_or_else(PoisonError::into_inner));
         let verdict = self.limiter.check(&quotas.principal(principal, ask.route), self.clock.now());
-        self.decide(ask, verdict, Some(principal)).map(Some)
+        self.decide(verdict).map(Some)
     }
 
     /// Counts a request of somebody who is not known, by where it comes from.
@@ -218,18 +234,14 @@ impl Guard {
         let Some(source) = ask.source else { return Ok(None) };
         let quotas = Arc::clone(&self.quotas.read().unwrap_or_else(PoisonError::into_inner));
         let verdict = self.limiter.check(&quotas.peer(source.into(), ask.route), self.clock.now());
-        self.decide(ask, verdict, None).map(Some)
+        self.decide(verdict).map(Some)
     }
 
-    fn decide(&self, ask: &Ask<'_>, verdict: Verdict, principal: Option<&Principal>) -> Result<Verdict, Denied> {
+    fn decide(&self, verdict: Verdict) -> Result<Verdict, Denied> {
         if verdict.admitted {
             return Ok(verdict);
         }
-        let mut event = ask.event(Class::Authorization, Outcome::Failure).text(REASON, "too_many");
-        if let Some(principal) = principal {
-            event = event.principal(principal.id());
-        }
-        self.log.note(event);
+        self.refused.fetch_add(1, Ordering::Relaxed);
         Err(Denied::TooMany(verdict))
     }
 

@@ -218,7 +218,7 @@ fn what_cannot_be_recorded_is_not_done_and_not_shown() {
     gate.disk.arm(gate.disk.operations() + 1, Fault::NoSpace);
     assert_eq!(block(change.begin(&[])).unwrap_err().code(), "audit_unavailable");
     assert_eq!(finish(&reveal, Outcome::Success).unwrap_err().code(), "audit_unavailable");
-    assert_eq!(finish(&begun, Outcome::Success).unwrap_err().code(), "audit_unavailable");
+    assert_eq!(finish(&begun, Outcome::Success).unwrap_err().code(), "done_unrecorded");
     assert!(finish(&look, Outcome::Success).is_ok(), "best effort");
 }
 

@@ -154,6 +154,9 @@ pub struct Brought<'a> {
 /// How a request ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Outcome<'a> {
+    /// Whether the endpoint has answered. Of a batch that failed in part, or of what was deleted, the status is one of an error, and there is something to
+    /// show all the same.
+    pub has_answered: bool,
     /// The status of the answer.
     pub status: StatusCode,
     /// The code of the error, if there is one.

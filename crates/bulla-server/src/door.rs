@@ -88,9 +88,10 @@ impl Admission for SessionAdmission {
     }
 
     async fn finish(&self, outcome: &Outcome<'_>) -> Result<(), ApiError> {
-        let is_success = outcome.status.is_success() || outcome.status.is_redirection();
-        let went = if is_success { audit::Outcome::Success } else { audit::Outcome::Failure };
-        Ok(self.admitted.finish(went, outcome.code, outcome.elapsed).await?)
+        let went = if outcome.has_answered { audit::Outcome::Success } else { audit::Outcome::Failure };
+        let is_partial = outcome.has_answered && outcome.status.as_u16() >= 400;
+        let code = outcome.code.or(is_partial.then_some("partial"));
+        Ok(self.admitted.finish(went, code, outcome.elapsed).await?)
     }
 }
 
@@ -157,13 +158,13 @@ fn fields(certificate: &ClientCertificate) -> CertificateFields {
     }
 }
 
-/// Returns the capabilities of policies of which one is enough. What is written may be new or there already; where it matters which, the
-/// endpoint asks [`Admitted::may`].
+/// Returns the capabilities of policies of which one is enough.
 fn as_good(capability: Capability) -> &'static [access::Capability] {
     match capability {
         Capability::Create => &[access::Capability::Create],
         Capability::Read => &[access::Capability::Read],
-        Capability::Update => &[access::Capability::Update, access::Capability::Create],
+        Capability::Update => &[access::Capability::Update],
+        Capability::Write => &[access::Capability::Update, access::Capability::Create],
         Capability::Patch => &[access::Capability::Patch],
         Capability::Delete => &[access::Capability::Delete],
         Capability::List => &[access::Capability::List],
@@ -250,6 +251,10 @@ impl From<Denied> for ApiError {
             Denied::Unavailable(message) => Self::busy(code, message, retry),
             Denied::Unrecorded(_) => Self::busy(code, "the audit log cannot be written", retry)
                 .with_hint("nothing is done that cannot be recorded"),
+            Denied::OutcomeUnrecorded(_) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, code, "it was done, and that cannot be recorded")
+                    .with_hint("look what is there before it is done again")
+            }
             _ => Self::internal(),
         }
     }

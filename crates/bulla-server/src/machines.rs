@@ -135,6 +135,8 @@ async fn authorize(call: Call, asked: AuthorizeRequest) -> Result<Data<Done>, Ap
     if fingerprint(&asked.fingerprint)? != request.fingerprint() {
         return Err(ApiError::field("fingerprint", "is not that of the request"));
     }
+    // A machine that is in has the data key, and with it everything.
+    everything(&call)?;
     let power = if asked.authorise { Power::Authorise } else { Power::Use };
     let outcome = call.project().authorise(&request, power).await?;
     Ok(Data::new(match outcome {
@@ -149,10 +151,22 @@ async fn revoke(call: Call, asked: RevokeRequest) -> Result<Data<Done>, ApiError
         let error = ApiError::new(StatusCode::CONFLICT, "own_machine", "this is the machine that the server runs on");
         return Err(error.with_hint("put it out from another machine"));
     }
+    if asked.cascade || asked.rotate {
+        // It reaches other machines than the one that the path names.
+        everything(&call)?;
+    }
     let mut options = RevokeOptions::default();
     (options.cascade, options.rotate) = (asked.cascade, asked.rotate);
     call.project().revoke(fingerprint, options).await?;
     Ok(Data::new(Done { state: "done", position: None }))
+}
+
+fn everything(call: &Call) -> Result<(), ApiError> {
+    if call.principal()?.rules().is_everything() {
+        return Ok(());
+    }
+    let hint = "it takes somebody who may do everything: a machine that is in can open everything";
+    Err(ApiError::forbidden().with_hint(hint))
 }
 
 fn fingerprint(text: &str) -> Result<Fingerprint, ApiError> {

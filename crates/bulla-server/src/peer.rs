@@ -140,22 +140,39 @@ impl FromStr for Network {
 /// Most hops of `X-Forwarded-For` that are looked at.
 const MAX_HOPS: usize = 32;
 
+/// What a trusted proxy says of where a request comes from cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unreadable;
+
 /// Reads `X-Forwarded-For`, which only a trusted proxy may send: from the right, past every trusted proxy, to the first address that is none.
-pub(crate) fn forwarded(headers: &HeaderMap, address: Address, trusted: &[Network]) -> Option<IpAddr> {
+///
+/// # Errors
+/// [`Unreadable`] if something else than an address comes before that: whoever wrote it would be taken for the proxy itself.
+pub(crate) fn forwarded(
+    headers: &HeaderMap,
+    address: Address,
+    trusted: &[Network],
+) -> Result<Option<IpAddr>, Unreadable> {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     match address {
         Address::Network(address) if is_trusted(address.ip()) => {}
-        _ => return None,
+        _ => return Ok(None),
     }
     let mut farthest = None;
-    let lines: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
-    for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')).take(MAX_HOPS) {
-        // What is left of something unreadable was written by nobody we trust.
-        let Ok(hop) = hop.trim().parse::<IpAddr>() else { break };
-        farthest = Some(hop.to_canonical());
+    let lines: Vec<&[u8]> = headers.get_all("x-forwarded-for").iter().map(|value| value.as_bytes()).collect();
+    for hop in lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b',')).take(MAX_HOPS) {
+        let hop = read_hop(hop.trim_ascii()).ok_or(Unreadable)?;
+        farthest = Some(hop);
         if !is_trusted(hop) {
             break;
         }
     }
-    farthest
+    Ok(farthest)
+}
+
+/// Reads an address, which some proxies write with its port.
+fn read_hop(hop: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(hop).ok()?;
+    let address = text.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
+    address.ok().map(|address| address.to_canonical())
 }

@@ -314,6 +314,7 @@ impl Error {
         match self {
             Self::Backend(error) => error.is_read_only(),
             Self::File { source, .. } => source.kind() == io::ErrorKind::ReadOnlyFilesystem,
+            Self::Audit(error) => error.is_read_only(),
             _ => false,
         }
     }
@@ -360,7 +361,9 @@ fn audit_hint(error: &AuditError) -> Option<&'static str> {
         AuditError::Altered(_) | AuditError::Truncated(_) | AuditError::Missing(_) => {
             Some("nothing goes on before somebody has looked into it; docs/runbooks.md says how")
         }
-        AuditError::Storage { .. } => Some("nothing is done that cannot be recorded; see to the disk of the audit log"),
+        AuditError::Storage { .. } => Some(
+            "nothing is done that cannot be recorded: make room on the disk of the audit log, or see what is wrong with it",
+        ),
         _ => None,
     }
 }

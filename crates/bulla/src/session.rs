@@ -3,18 +3,22 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use bulla_backend::{Event, RealDisk, Recorder};
 use bulla_guard::access::{Access, AccessOptions};
 use bulla_guard::admission::{Admitted, Ask, Denied, Guard};
-use bulla_guard::audit::{AuditRecorder, Checkpoint, Log, LogOptions, Outcome, Reprove, Witness, publish};
+use bulla_guard::audit::{AuditError, AuditRecorder, Checkpoint, Log, LogOptions, Outcome, Reprove, Witness, publish};
 use bulla_guard::limits::{GuessSettings, Quota, Quotas};
 use bulla_keyring::{KeyringError, SystemKey, SystemVersion};
 
 use crate::pin::AccessPinFile;
 use crate::project::clock;
 use crate::{BackendUrl, Error, IdentityFile, Project, Result, files};
+
+/// How long after one publication of the log the next comes.
+const PUBLISH: Duration = Duration::from_secs(10);
 
 /// How often what limits remember is swept, in milliseconds.
 const SWEEP: u64 = 60_000;
@@ -62,6 +66,10 @@ pub struct Session {
     folder: PathBuf,
     witnesses: Vec<Arc<dyn Witness>>,
     swept: AtomicU64,
+    /// When the log was published last.
+    published: Mutex<Option<Instant>>,
+    /// How much of it.
+    size: AtomicU64,
 }
 
 /// How a session is opened.
@@ -103,17 +111,9 @@ impl Session {
     /// [`Error::Access`] if who may do what cannot be read, or was put back to an older state; [`Error::Audit`] if the log of this machine is not
     /// what was signed, or cannot be opened.
     pub async fn open(project: Arc<Project>, options: SessionOptions) -> Result<Self> {
-        let settings = project.settings();
-        let is_kept = settings.backend().get() != &BackendUrl::Memory;
-        let identity = IdentityFile::of(settings).ok().map(|file| file.path().to_owned()).filter(|_| is_kept);
-        let pin = identity.as_deref().map(|path| AccessPinFile::beside(path, project.id()));
-        let known = pin.as_ref().map(AccessPinFile::load).transpose()?.flatten();
+        let access = project.access().await?;
+        let pin = project.access_pin();
         let keyring = project.keyring();
-        // Whoever this process runs as has the identity, and with it everything.
-        let access_options = AccessOptions { owner_uid: Some(this_user()) };
-        let access =
-            Access::open(keyring.clone(), project.states.clone(), clock(), known.as_ref(), access_options).await?;
-
         let folder = project.audit_folder(options.audit_folder)?;
         files::create_folders(&folder).map_err(|source| Error::File {
             operation: "create the folder",
@@ -128,7 +128,16 @@ impl Session {
         project.violations.hear(&log);
         let quotas = options.quotas.unwrap_or_else(default_quotas);
         let guard = Guard::new(Arc::new(access), log, clock(), quotas, options.guesses);
-        let session = Self { project, guard, pin, folder, witnesses: Vec::new(), swept: AtomicU64::new(0) };
+        let session = Self {
+            project,
+            guard,
+            pin,
+            folder,
+            witnesses: Vec::new(),
+            swept: AtomicU64::new(0),
+            published: Mutex::new(None),
+            size: AtomicU64::new(0),
+        };
         session.keep_pin()?;
         Ok(session)
     }
@@ -169,7 +178,7 @@ impl Session {
     ) -> std::result::Result<std::result::Result<T, E>, Denied> {
         let admitted = self.guard.admit(ask).await?;
         admitted.begin(&[]).await?;
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         let result = act(&admitted).await;
         let outcome = if result.is_ok() { Outcome::Success } else { Outcome::Failure };
         admitted.finish(outcome, None, began.elapsed()).await?;
@@ -181,10 +190,7 @@ impl Session {
     /// # Errors
     /// [`Error::Audit`] if the log is not what was signed, or cannot be written; [`Error::Access`], [`Error::File`]. The next call tries again.
     pub async fn tick(&self) -> Result<()> {
-        let signed = self.guard.log().tick().await?;
-        if let Some(checkpoint) = signed {
-            self.publish(&checkpoint).await?;
-        }
+        self.guard.log().tick().await?;
         self.keep_pin()?;
         let now = self.guard.now().0;
         let swept = self.swept.load(Ordering::Relaxed);
@@ -195,7 +201,33 @@ impl Session {
             self.guard.log().set_key(audit_key(&self.project).await?);
             self.sweep_tokens().await?;
         }
-        Ok(())
+        self.publish_what_is_due().await
+    }
+
+    /// Publishes the last checkpoint on the disk, also one that another process has signed, if none was published for a while. What fails is tried again.
+    async fn publish_what_is_due(&self) -> Result<()> {
+        let is_due = {
+            let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_due = published.is_none_or(|at| at.elapsed() >= PUBLISH);
+            if is_due {
+                *published = Some(Instant::now());
+            }
+            is_due
+        };
+        if !is_due {
+            return Ok(());
+        }
+        let done = match self.project.read_audit_log(&self.folder).checkpoint() {
+            // Nothing was logged yet.
+            Err(AuditError::Missing(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+            Ok(checkpoint) if checkpoint.size() == self.size.load(Ordering::Relaxed) => Ok(()),
+            Ok(checkpoint) => self.publish(&checkpoint).await,
+        };
+        if done.is_err() {
+            *self.published.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        done
     }
 
     /// Signs and publishes what the log has, and closes it.
@@ -212,9 +244,14 @@ impl Session {
     async fn publish(&self, checkpoint: &Checkpoint) -> Result<()> {
         let reader = self.project.read_audit_log(&self.folder);
         publish(&reader, &*self.project.states).await?;
+        let mut shown = Ok(());
         for witness in &self.witnesses {
-            witness.publish(reader.origin(), checkpoint).await?;
+            // One that is away keeps it from no other.
+            let answer = witness.publish(reader.origin(), checkpoint).await;
+            shown = shown.and(answer);
         }
+        shown?;
+        self.size.store(checkpoint.size(), Ordering::Relaxed);
         Ok(())
     }
 
@@ -245,9 +282,28 @@ impl fmt::Debug for Session {
     }
 }
 
+impl Project {
+    /// Opens who may do what in the project. A [`Session`] has it already.
+    ///
+    /// # Errors
+    /// [`Error::Access`] if it cannot be read, or was put back to an older state.
+    pub async fn access(&self) -> Result<Access> {
+        let known = self.access_pin().as_ref().map(AccessPinFile::load).transpose()?.flatten();
+        // Whoever this process runs as has the identity, and with it everything.
+        let options = AccessOptions { owner_uid: Some(this_user()) };
+        Ok(Access::open(self.keyring().clone(), self.states.clone(), clock(), known.as_ref(), options).await?)
+    }
+
+    fn access_pin(&self) -> Option<AccessPinFile> {
+        let is_kept = self.settings().backend().get() != &BackendUrl::Memory;
+        let file = IdentityFile::of(self.settings()).ok().filter(|_| is_kept)?;
+        Some(AccessPinFile::beside(file.path(), self.id()))
+    }
+}
+
 /// Returns the quotas where nobody says otherwise: 60 requests a minute for strangers, and for those who are known as many as there is time for.
 fn default_quotas() -> Quotas {
-    let second = std::time::Duration::from_secs(1);
+    let second = Duration::from_secs(1);
     let principal = Quota::new(1_000_000, second, 1_000_000).unwrap_or_default();
     Quotas { principal, ..Quotas::default() }
 }
@@ -258,7 +314,7 @@ async fn audit_key(project: &Project) -> Result<SystemVersion> {
     let keyring = project.keyring();
     match keyring.system_key(&SystemKey::audit()).await {
         Err(KeyringError::OldEpoch { .. }) => {
-            keyring.rotate_system_key(&SystemKey::audit()).await?;
+            keyring.renew_key(SystemKey::audit().name()).await?;
             Ok(keyring.system_key(&SystemKey::audit()).await?)
         }
         key => Ok(key?),
@@ -279,19 +335,21 @@ pub fn this_user() -> u32 {
 
 /// Tells the audit log of what the store finds that nobody honest has left there, from when there is a log.
 #[derive(Debug, Default)]
-pub(crate) struct Violations(OnceLock<AuditRecorder>);
+pub(crate) struct Violations(Mutex<Weak<Log>>);
 
 impl Violations {
     fn hear(&self, log: &Arc<Log>) {
-        // The first session hears; another of this process would write the same events into the same log.
-        let _ = self.0.set(AuditRecorder::new(log.clone()));
+        // The newest session hears; one that is closed is kept by nobody.
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(log);
     }
 }
 
 impl Recorder for Violations {
     fn record(&self, event: &Event<'_>) {
-        if let (Event::SecurityViolation { .. }, Some(recorder)) = (event, self.0.get()) {
-            recorder.record(event);
+        if let Event::SecurityViolation { .. } = event
+            && let Some(log) = self.0.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+        {
+            AuditRecorder::new(log).record(event);
         }
     }
 }

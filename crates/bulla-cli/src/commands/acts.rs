@@ -1,5 +1,6 @@
 //! What each command does in the eyes of the guard: which permission it takes, on what, and how it is recorded.
 
+use bulla::Project;
 use bulla::guard::access::Permission;
 use bulla::guard::admission::Record;
 use bulla::guard::audit::{Class, Code};
@@ -37,9 +38,23 @@ impl Act {
         self
     }
 
-    /// Says whether it changes nothing.
-    pub(super) fn only_reads(&self) -> bool {
-        matches!(self.record, Record::Look | Record::Reveal)
+    /// Serves the project.
+    pub(super) const SERVE: Self =
+        Self::new("cli.serve", Class::Configuration, Permission::AdminSystem, Record::Administer);
+
+    /// Says whether it is done where nothing can be written, and so not recorded either: it reads, and takes no key out.
+    pub(super) fn may_go_unrecorded(&self) -> bool {
+        matches!(self.record, Record::Look | Record::Reveal) && self.permission != Permission::ExportKeys
+    }
+
+    /// Names what it acts on, as roles are granted for it; empty for everything.
+    pub(super) fn object(&self, project: &Project) -> String {
+        let settings = project.settings();
+        match self.on {
+            On::Everything => String::new(),
+            On::Key => format!("keys/{}", settings.key().get()),
+            On::Namespace => format!("store/{}", settings.namespace().get()),
+        }
     }
 
     /// Returns what a command does to the project; `None` of one that opens none.
@@ -80,7 +95,7 @@ impl Act {
             Command::Incr(_) => entries("cli.incr", WriteStore, Change),
             Command::Expire(_) => entries("cli.expire", WriteStore, Change),
             Command::Clear(_) => entries("cli.clear", WriteStore, Change),
-            Command::Memo(_) => entries("cli.memo", WriteStore, Change),
+            Command::Memo(_) => entries("cli.memo", WriteStore, Reveal),
             Command::Content(content::Command::Put(_)) => entries("cli.content.put", WriteStore, Change),
             Command::Content(content::Command::Get(_)) => entries("cli.content.get", ReadStore, Reveal),
             Command::Namespace(namespace::Command::Ls(_)) => store("cli.namespace.ls", ReadStore, Look),
@@ -101,15 +116,14 @@ impl Act {
             Command::Import(import::Command::Entries(_)) => entries("cli.import.entries", WriteStore, Change),
             Command::Import(import::Command::Fact(_)) => store("cli.import.fact", WriteStore, Change),
             Command::Fleche(fleche::Command::Import(_)) => entries("cli.fleche.import", WriteStore, Change),
-            // It says itself what it lets others do.
-            Command::Serve(_) => system("cli.serve", Administer),
             Command::Init(_)
             | Command::Enroll(_)
             | Command::Recover(_)
             | Command::AcceptRollback(_)
             | Command::Restore(_)
             | Command::Fleche(_)
-            // Each request is let in for itself.
+            // Each request is let in for itself; and who serves passes on the way to the log that the server keeps.
+            | Command::Serve(_)
             | Command::Api(_)
             | Command::Run(_)
             | Command::Render(_)

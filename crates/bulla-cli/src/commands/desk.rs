@@ -4,12 +4,12 @@ use std::ffi::{OsStr, OsString};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use bulla::guard::access::Resource;
+use bulla::guard::access::{Credential, PeerInfo, Resource};
 use bulla::guard::admission::{Admitted, Ask, Denied, Need, Presented, Record};
 use bulla::guard::audit::{Outcome, Reprove};
 use bulla::{Namespace, Origin, Project, Session, SessionOptions, Setting, Settings};
 
-use super::acts::{Act, On};
+use super::acts::Act;
 use crate::arguments::Global;
 use crate::failure::{Exit, Failure, Result};
 use crate::output::Output;
@@ -82,55 +82,39 @@ impl Desk {
         let options = SessionOptions::default().reprove(Reprove::LastSegment);
         let session = match Session::open(project.clone(), options).await {
             Ok(session) => session,
-            Err(error) if act.only_reads() && error.is_unwritable() => {
-                self.go_on_unrecorded();
-                return Ok(());
+            Err(error) if act.may_go_unrecorded() && error.is_unwritable() => {
+                return self.go_on_unrecorded(act, project).await;
             }
             Err(error) => return Err(error.into()),
         };
-        let settings = project.settings();
-        let object = match act.on {
-            On::Everything => String::new(),
-            On::Key => format!("keys/{}", settings.key().get()),
-            On::Namespace => format!("store/{}", settings.namespace().get()),
-        };
-        let resource = object.parse::<Resource>().ok();
-        let ask = Ask {
-            presented: Some(Presented::Peer { uid: bulla::this_user(), gid: bulla::this_group() }),
-            source: None,
-            action: act.action.clone(),
-            class: act.class,
-            subject: &object,
-            need: Need::Permission {
-                permission: act.permission,
-                resource: resource.as_ref(),
-                path: None,
-                capabilities: &[],
-            },
-            record: match act.record {
-                // What is revealed goes out piece by piece, so that it is on record before the first.
-                Record::Reveal => Record::Change,
-                record => record,
-            },
-            route: "",
-            request: "",
-        };
-        let admitted = session.guard().admit(&ask).await.map_err(denied)?;
-        match admitted.begin(&[]).await {
-            Err(Denied::Unrecorded(error)) if act.only_reads() && error.is_unwritable() => {
-                self.go_on_unrecorded();
-                return Ok(());
+        match let_in(act, &session).await {
+            Err(Denied::Unrecorded(error)) if act.may_go_unrecorded() && error.is_unwritable() => {
+                self.output.note(|| UNRECORDED.to_owned());
             }
-            begun => begun.map_err(denied)?,
+            admitted => {
+                let admitted = admitted.map_err(denied)?;
+                let let_in = LetIn { admitted, _session: session, began: Instant::now() };
+                self.let_in.lock().unwrap_or_else(PoisonError::into_inner).push(let_in);
+            }
         }
-        let let_in = LetIn { admitted, _session: session, began: Instant::now() };
-        self.let_in.lock().unwrap_or_else(PoisonError::into_inner).push(let_in);
         Ok(())
     }
 
-    /// Where nothing can be written, what is there is still read: who holds the identity can read it without asking anybody.
-    fn go_on_unrecorded(&self) {
-        self.output.note(|| "this is not in the audit log, which cannot be written".to_owned());
+    /// Where nothing can be written, what is there is still read by those who may: they hold the identity, and could read it without asking anybody.
+    async fn go_on_unrecorded(&self, act: &Act, project: &Project) -> Result<()> {
+        let me = Credential::Peer { uid: bulla::this_user(), gid: bulla::this_group() };
+        let access = project.access().await?;
+        let principal =
+            access.authenticate(&me, &PeerInfo::default()).await.map_err(|_| denied(Denied::BadCredential))?;
+        let may = match act.object(project).parse::<Resource>() {
+            Ok(resource) => principal.allows(act.permission, &resource),
+            Err(_) => principal.rules().everywhere().contains(act.permission),
+        };
+        if !may {
+            return Err(denied(Denied::Forbidden));
+        }
+        self.output.note(|| UNRECORDED.to_owned());
+        Ok(())
     }
 
     /// Records how the command went.
@@ -139,10 +123,11 @@ impl Desk {
             Ok(()) => (Outcome::Success, None),
             Err(failure) => (Outcome::Failure, Some(failure.code())),
         };
-        let only_reads = self.act.as_ref().is_some_and(Act::only_reads);
+        let may_go = self.act.as_ref().is_some_and(Act::may_go_unrecorded);
         for LetIn { admitted, began, .. } in self.let_in.into_inner().unwrap_or_else(PoisonError::into_inner) {
             match admitted.finish(outcome, code, began.elapsed()).await {
-                Err(Denied::Unrecorded(error)) if only_reads && error.is_unwritable() => {}
+                Err(Denied::Unrecorded(error) | Denied::OutcomeUnrecorded(error))
+                    if may_go && error.is_unwritable() => {}
                 recorded if result.is_ok() => recorded.map_err(denied)?,
                 // Why it failed is what people want to know.
                 _ => {}
@@ -152,10 +137,45 @@ impl Desk {
     }
 }
 
-fn denied(denied: Denied) -> Failure {
+const UNRECORDED: &str = "this is not in the audit log, which cannot be written";
+
+/// Lets this user in to do something with a project, and says that it is about to be done.
+pub(super) async fn let_in(act: &Act, session: &Session) -> std::result::Result<Admitted, Denied> {
+    let object = act.object(session.project());
+    let resource = object.parse::<Resource>().ok();
+    let ask = Ask {
+        presented: Some(Presented::Peer { uid: bulla::this_user(), gid: bulla::this_group() }),
+        source: None,
+        action: act.action.clone(),
+        class: act.class,
+        subject: &object,
+        need: Need::Permission {
+            permission: act.permission,
+            resource: resource.as_ref(),
+            path: None,
+            capabilities: &[],
+        },
+        record: match act.record {
+            // What is revealed goes out piece by piece, so that it is on record before the first.
+            Record::Reveal => Record::Change,
+            record => record,
+        },
+        route: "",
+        request: "",
+    };
+    let admitted = session.guard().admit(&ask).await?;
+    admitted.begin(&[]).await?;
+    Ok(admitted)
+}
+
+pub(super) fn denied(denied: Denied) -> Failure {
     let (code, message) = (denied.code(), denied.to_string());
     match denied {
         Denied::Unrecorded(error) => bulla::Error::from(error).into(),
+        Denied::OutcomeUnrecorded(error) => {
+            Failure::new(Exit::Unavailable, code, format!("it was done, and that is not on record: {error}"))
+                .with_hint("look what is there before it is done again")
+        }
         Denied::Unavailable(_) | Denied::TooMany(_) | Denied::TooSoon(_) => {
             Failure::new(Exit::Unavailable, code, message)
         }

@@ -78,7 +78,7 @@ impl Giving<'_> {
     /// Makes an API key, as [`Access::create_key`]. Whoever makes it sees its secret.
     ///
     /// # Errors
-    /// [`AccessError::NotPermitted`] if the key may do what the giver may not; as [`Access::create_key`].
+    /// [`AccessError::NotPermitted`] if the key may do what the giver may not, or could once its owner may; as [`Access::create_key`].
     pub async fn create_key(&self, owner: &UserName, new: &NewApiKey) -> Result<IssuedKey> {
         self.access.create_key_if(owner, new, |snapshot, row| self.may_see(snapshot, row)).await
     }
@@ -166,6 +166,13 @@ impl Giving<'_> {
             if let Some(before) = before.filter(|before| before.of != after.of) {
                 self.may_unbind(before)?;
             }
+            if before.is_none_or(|before| before.of != after.of) {
+                // The first binding of somebody who is an administrator without one takes that away.
+                self.may_unbind(after)?;
+            }
+            if let Some(user) = &after.user {
+                self.may_be(user)?;
+            }
             let user = after.user.as_ref().map(|user| snapshot.user(user)).transpose()?;
             if let Some((_, user)) = user {
                 self.may_grant(snapshot, &user.grants)?;
@@ -196,7 +203,19 @@ impl Giving<'_> {
 
     fn may_see(&self, snapshot: &Snapshot, key: &KeyRow) -> Result<()> {
         let granted = snapshot.grants_of(key).ok_or(AccessError::KeyEnded(key.id))?;
-        self.require(self.giver.rules.covers_rules(&granted.rules), MORE)
+        self.require(self.giver.rules.covers_rules(&granted.rules), MORE)?;
+        if self.giver.user.as_ref() == Some(&key.owner_name) {
+            return Ok(());
+        }
+        // What its owner is granted later reaches the key too: of somebody else's, it is bounded by what the giver has.
+        let most = key.permissions.unwrap_or(Permissions::ALL);
+        self.require(self.giver.rules.covers(most, key.pattern.as_ref()), OTHERS)
+    }
+
+    /// Whoever is bound to a user gets what the user is granted later, too.
+    fn may_be(&self, user: &UserName) -> Result<()> {
+        let is_self = self.giver.user.as_ref() == Some(user);
+        self.require(is_self, "a binding to another user is made by those who may do everything")
     }
 
     fn may_write_policy(&self, name: &PolicyName) -> Result<()> {
@@ -225,4 +244,6 @@ impl Giving<'_> {
 
 const MORE: &str =
     "nobody hands out more than they have: whoever grants it must be allowed it too, on the same resources";
+const OTHERS: &str = "a key of another user is narrowed to permissions and a pattern that its maker has: what the user is granted later \
+     would reach it too";
 const POLICIES: &str = "nobody hands out policies that they have not, unless they may do everything, or with `sudo`";

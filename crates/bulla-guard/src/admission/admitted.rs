@@ -121,7 +121,8 @@ impl Admitted {
     /// Says how it went, before anything of it is shown.
     ///
     /// # Errors
-    /// [`Denied::Unrecorded`] if that has to be recorded and cannot be. Nothing must be shown then, but that.
+    /// [`Denied::Unrecorded`] if that has to be recorded and cannot be; [`Denied::OutcomeUnrecorded`] if it was done already. Nothing must be shown then, but
+    /// that.
     pub async fn finish(&self, outcome: Outcome, code: Option<&str>, elapsed: Duration) -> Result<(), Denied> {
         let intent = self.intent.lock().unwrap_or_else(PoisonError::into_inner).take();
         let complete = |mut event: Event| {
@@ -134,7 +135,7 @@ impl Admitted {
             event.number(Code::new("duration_us"), u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX))
         };
         if let Some(intent) = intent {
-            intent.outcome_with(outcome, complete).await?;
+            intent.outcome_with(outcome, complete).await.map_err(Denied::OutcomeUnrecorded)?;
             return Ok(());
         }
         let event = complete(self.event.clone().with_outcome(outcome));

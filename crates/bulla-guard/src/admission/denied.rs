@@ -30,6 +30,9 @@ pub enum Denied {
     /// It cannot be recorded, and does not go on without.
     #[error("the audit log cannot be written: {0}")]
     Unrecorded(#[from] AuditError),
+    /// It was done, and that cannot be recorded.
+    #[error("it was done, and the audit log cannot be written: {0}")]
+    OutcomeUnrecorded(AuditError),
 }
 
 impl Denied {
@@ -44,6 +47,7 @@ impl Denied {
             Self::TooMany(_) => "too_many_requests",
             Self::Unavailable(_) => "access_unavailable",
             Self::Unrecorded(_) => "audit_unavailable",
+            Self::OutcomeUnrecorded(_) => "done_unrecorded",
         }
     }
 
@@ -54,7 +58,7 @@ impl Denied {
             Self::TooSoon(wait) => Some(*wait),
             Self::TooMany(verdict) => Some(verdict.retry_after),
             Self::Unavailable(_) | Self::Unrecorded(_) => Some(Duration::from_secs(1)),
-            Self::NoCredential | Self::BadCredential | Self::Forbidden => None,
+            Self::NoCredential | Self::BadCredential | Self::Forbidden | Self::OutcomeUnrecorded(_) => None,
         }
     }
 }

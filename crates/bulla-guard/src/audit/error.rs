@@ -71,6 +71,12 @@ impl AuditError {
         }
     }
 
+    /// Says whether nothing can be written there, since the disk is read-only.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        matches!(self, Self::Storage { kind: io::ErrorKind::ReadOnlyFilesystem, .. })
+    }
+
     /// Says whether there is no room, or nothing can be written there at all.
     #[must_use]
     pub fn is_unwritable(&self) -> bool {

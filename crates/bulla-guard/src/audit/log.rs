@@ -189,7 +189,9 @@ impl Log {
     /// As [`Self::checkpoint`].
     pub async fn tick(&self) -> Result<Option<Checkpoint>> {
         let since = self.shared.signed.load(Ordering::Relaxed);
-        let is_time = self.shared.clock.now().0 >= since.saturating_add(self.shared.period_ms);
+        let now = self.shared.clock.now().0;
+        // After the clock was set back, too.
+        let is_time = now >= since.saturating_add(self.shared.period_ms) || now < since;
         let is_new = self.shared.unsigned.load(Ordering::Relaxed) > 0 || self.shared.queue.lost().count > 0;
         if is_time && is_new { self.checkpoint().await.map(Some) } else { Ok(None) }
     }

@@ -37,8 +37,9 @@ pub struct Publication {
 /// one of the two. As [`LogReader::verify`] and [`AuditError::Storage`] if one cannot be read, or the backend not be written.
 pub async fn publish(log: &LogReader, documents: &dyn Documents) -> Result<Publication> {
     let shelf = Shelf { documents, origin: log.origin() };
-    let checkpoint = log.checkpoint()?;
+    // What is published is looked at first: another process may publish what this one sees a moment later.
     let there = shelf.checkpoint().await?;
+    let checkpoint = log.checkpoint()?;
     let (old, revision) = there.map_or((None, Expected::Absent), |(old, expected)| (Some(old), expected));
     let mut edge = Edge::new();
     if let Some(old) = &old {

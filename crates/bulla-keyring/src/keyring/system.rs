@@ -29,6 +29,12 @@ impl SystemKey {
         Self::for_hmac(KeyName::of_system("audit"))
     }
 
+    /// Returns the name that it has among the keys.
+    #[must_use]
+    pub fn name(&self) -> &KeyName {
+        &self.name
+    }
+
     /// Returns the key under which it is sealed who may do what.
     #[must_use]
     pub fn access() -> Self {

@@ -166,7 +166,8 @@ impl App {
                 Ok(answer) => (answer.status, answer.code),
                 Err(error) => (error.status(), Some(error.code())),
             };
-            admitted.finish(&Outcome { status, code, elapsed: began.elapsed() }).await?;
+            let has_answered = result.is_ok();
+            admitted.finish(&Outcome { has_answered, status, code, elapsed: began.elapsed() }).await?;
             let mut answer = result.unwrap_or_else(ApiError::into_answer);
             answer.headers.extend(admitted.headers());
             answer.body.held = permit.map(|permit| Box::new(permit) as Box<dyn Send + Sync>);
@@ -177,9 +178,14 @@ impl App {
         if endpoint.writes() {
             // What changes something is not left half done because the client left.
             let work = tokio::spawn(work);
-            within(limit, async { work.await.unwrap_or_else(|_| Err(ApiError::internal())) }).await
+            let running = "the request takes long, and goes on";
+            let late = || {
+                ApiError::new(StatusCode::GATEWAY_TIMEOUT, "still_running", running)
+                    .with_hint("look what is there before it is done again")
+            };
+            within(limit, late, async { work.await.unwrap_or_else(|_| Err(ApiError::internal())) }).await
         } else {
-            within(limit, work).await
+            within(limit, || ApiError::busy("too_slow", "the request took too long", 5), work).await
         }
     }
 
@@ -385,13 +391,14 @@ async fn caught(handled: impl Future<Output = Result<Answer, ApiError>>) -> Resu
 
 async fn within(
     limit: Option<std::time::Duration>,
+    late: impl FnOnce() -> ApiError,
     work: impl Future<Output = Result<Answer, ApiError>>,
 ) -> Result<Answer, ApiError> {
     match limit {
         None => work.await,
         Some(limit) => match tokio::time::timeout(limit, work).await {
             Ok(result) => result,
-            Err(_) => Err(ApiError::busy("too_slow", "the request took too long", 5)),
+            Err(_) => Err(late()),
         },
     }
 }

@@ -107,7 +107,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Ok(Data::new(RulesView { name: name.to_string(), rules }))
             },
         ),
-        changing(Endpoint::write("policy.write", ACL).also(OLD), Capability::Update)
+        changing(Endpoint::write("policy.write", ACL).also(OLD), Capability::Write)
             .summary("Writes a policy, for those who may do everything.")
             .json(|call: Call, request| async move {
                 let access = call.session()?.guard().access();

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::name::{entry, expected, failed, namespace};
 use crate::answer::{Answer, StreamWriter};
+use crate::app::giving_away;
 use crate::body::BodyReader;
 use crate::table::{Data, NoContent};
 use crate::{ApiError, Call};
@@ -51,7 +52,7 @@ async fn send(mut reader: EntryReader, first: Option<Bytes>, mut writer: StreamW
         if writer.send(piece).await.is_err() {
             return;
         }
-        next = match reader.read_chunk().await {
+        next = match giving_away(reader.read_chunk()).await {
             Ok(chunk) => chunk.map(Bytes::copy_from_slice),
             Err(error) => {
                 tracing::warn!(code = error.code(), "a value broke off");

@@ -37,7 +37,7 @@ pub fn v1_endpoints() -> Vec<Endpoint> {
                 Ok(Data::new(read.data).with_lease(read.lease_duration))
             },
         ),
-        change(Endpoint::write("kv1.write", "{path..}"), Capability::Update).summary("Writes a secret.").json(
+        change(Endpoint::write("kv1.write", "{path..}"), Capability::Write).summary("Writes a secret.").json(
             |call: Call, data: SecretJson| async move {
                 let (store, engine, path) = (call.project().entries(), engine(&call)?, call.param("path"));
                 check_way(&call, v1::exists(store, engine, path)).await?;
@@ -140,7 +140,7 @@ fn data() -> Vec<Endpoint> {
                 let status = read.status();
                 Ok(Data::new(read).with_status(status))
             }),
-        change(Endpoint::write("kv2.write", "data/{path..}"), Capability::Update)
+        change(Endpoint::write("kv2.write", "data/{path..}"), Capability::Write)
             .summary("Writes a new version of a secret.")
             .json(|call: Call, request| async move {
                 let (store, engine, path) = (call.project().entries(), engine(&call)?, call.param("path"));
@@ -217,7 +217,7 @@ fn metadata() -> Vec<Endpoint> {
                 let request = ListRequest::of(&call)?;
                 super::list(call.project().entries(), engine(&call)?, call.param("path"), &request).await.map(Data::new)
             }),
-        change(Endpoint::write("kv2.write-metadata", "metadata/{path..}"), Capability::Update)
+        change(Endpoint::write("kv2.write-metadata", "metadata/{path..}"), Capability::Write)
             .summary("Changes what is known of a secret.")
             .json(|call: Call, request| async move {
                 let (store, engine, path) = (call.project().entries(), engine(&call)?, call.param("path"));

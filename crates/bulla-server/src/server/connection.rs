@@ -129,14 +129,18 @@ impl One {
         let in_flight = self.activity.request();
         let app = &self.shared.app;
         let mut peer = self.peer.clone();
-        if let Some(address) = forwarded(request.headers(), peer.address, &self.shared.proxies) {
+        let said = forwarded(request.headers(), peer.address, &self.shared.proxies);
+        if let Ok(Some(address)) = said {
             Arc::make_mut(&mut peer).forwarded = Some(address);
         }
         let is_trusted = match (&self.session, &self.shared.tls) {
             (Some(session), Some(tls)) => tls.still_trusts(session, app.now()),
             _ => true,
         };
-        let mut response = if is_trusted {
+        let mut response = if said.is_err() {
+            let problem = "x-forwarded-for: what the proxy says is no list of addresses";
+            app.refuse(ApiError::new(http::StatusCode::BAD_REQUEST, "bad_forwarded", problem))
+        } else if is_trusted {
             app.serve(request, peer, self.scope).await
         } else {
             let error = ApiError::new(

@@ -11,6 +11,9 @@ use crate::app::giving_away;
 use crate::body::{BodyReader, RequestBody};
 use crate::{ApiError, Call, json};
 
+/// A body of more bytes than these is work for a while.
+const LONG: usize = 64 << 10;
+
 /// An endpoint that lacks its handler.
 ///
 /// Unless it says otherwise, it requires nothing less than the permission `admin:system`.
@@ -127,9 +130,12 @@ impl Draft {
                 let bytes = body.collect(limit).await?;
                 let request: Q = json::parse(&bytes, limit)?;
                 call.begin(Some(&bytes)).await?;
+                // A batch keeps a thread for long: its other work is given away.
+                let is_long = bytes.len() > LONG;
                 drop(bytes);
-                let (id, app, writes) = (call.request_id(), call.app().clone(), call.endpoint().writes());
-                Ok(app.work(writes, handler(call, request)).await?.answer(&id))
+                let (id, app) = (call.request_id(), call.app().clone());
+                let waits = call.endpoint().writes() || is_long;
+                Ok(app.work(waits, handler(call, request)).await?.answer(&id))
             })
         })
     }

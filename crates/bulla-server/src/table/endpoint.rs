@@ -74,6 +74,8 @@ pub enum Capability {
     Create,
     Read,
     Update,
+    /// `create` or `update`, whichever it comes to: the endpoint looks which, or it does not matter there.
+    Write,
     Patch,
     Delete,
     List,
@@ -88,6 +90,7 @@ impl Capability {
             Self::Create => "create",
             Self::Read => "read",
             Self::Update => "update",
+            Self::Write => "create or update",
             Self::Patch => "patch",
             Self::Delete => "delete",
             Self::List => "list",

@@ -93,7 +93,7 @@ fn keys() -> Vec<Endpoint> {
         Endpoint::write("transit.keys.create", "keys/{name}")
             .on(KEY)
             .summary("Makes a key; one that is there stays as it is.")
-            .permission(MANAGE, Capability::Update)
+            .permission(MANAGE, Capability::Write)
             .audit(Audit::Change)
             .json(|call: Call, request| async move {
                 super::create_key(call.project(), mount(&call)?, call.param("name"), request).await

@@ -36,6 +36,8 @@ async fn who_sees_to_users_makes_nobody_an_administrator() {
         ("PUT", "sys/policy/default".to_owned(), policy.clone()),
         ("DELETE", "sys/policies/acl/strong".to_owned(), String::new()),
         ("POST", "bindings/me".to_owned(), r#"{"uid": 4242, "user": "max"}"#.to_owned()),
+        ("POST", "bindings/me".to_owned(), r#"{"uid": 4242, "user": "mallory"}"#.to_owned()),
+        ("POST", "users/max/keys".to_owned(), "{}".to_owned()),
         ("POST", "bindings/me".to_owned(), r#"{"uid": 4242, "roles": [{"role": "admin"}]}"#.to_owned()),
         ("POST", "auth/token/create".to_owned(), r#"{"policies": ["root"]}"#.to_owned()),
         ("POST", "auth/token/create".to_owned(), r#"{"policies": ["strong"]}"#.to_owned()),
@@ -57,9 +59,8 @@ async fn who_sees_to_users_makes_nobody_an_administrator() {
     for (method, path, body) in [
         ("POST", "users/eve", r#"{"roles": [{"role": "manager", "pattern": "users/**"}]}"#),
         ("POST", "users/eve/roles", r#"{"role": "manager"}"#),
-        ("POST", "users/eve/keys", "{}"),
+        ("POST", "users/eve/keys", r#"{"permissions": ["manage:users"]}"#),
         ("PUT", "roles/helper", r#"{"permissions": ["manage:users"]}"#),
-        ("POST", "bindings/me", r#"{"uid": 4242, "user": "mallory"}"#),
         ("POST", "users/max/keys", r#"{"permissions": ["manage:users"]}"#),
     ] {
         world.ask(Some(&mallory), method, path, body).await.ok();
@@ -140,7 +141,9 @@ async fn a_role_for_some_users_is_a_role_for_those() {
     let lead = world.user("lead", &[("manager", Some("users/team-*")), ("user", None)]).await;
     let ask = async |method: &str, path: &str, body: &str| world.ask(Some(&lead), method, path, body).await;
     ask("POST", "users/team-a", r#"{"roles": [{"role": "user"}]}"#).await.ok();
-    let key = ask("POST", "users/team-a/keys", "{}").await.ok();
+    // What team-a is granted one day would reach the key too.
+    ask("POST", "users/team-a/keys", "{}").await.refused(403, "not_permitted");
+    let key = ask("POST", "users/team-a/keys", r#"{"permissions": ["read:store"]}"#).await.ok();
     let id = key.text("/data/id");
     ask("GET", &format!("users/team-a/keys/{id}"), "").await.ok();
     ask("POST", &format!("users/team-a/keys/{id}/revoke"), r#"{"reason": "other"}"#).await.ok();

@@ -16,8 +16,10 @@ const GUESSES: usize = 10_000;
 async fn each_wrong_secret_makes_its_source_wait_longer_and_nobody_else() {
     let world = World::with(SessionOptions::default().quotas(wide())).await;
     let key = world.user("ann", &[("viewer", None)]).await;
+    // The id of a key that there is, and another secret each time.
+    let id: String = key.chars().take(28).collect();
     let guess = async |number: usize| {
-        let wrong = format!("bvs.{number:069}");
+        let wrong = with_checksum(&format!("{id}{number:043}_"));
         world.ask_from(network("203.0.113.1"), Some(&wrong), "GET", SELF, "").await
     };
     let wait = |got: &super::setting::Got| got.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap();

@@ -1,7 +1,7 @@
 //! Who gets in where: for every endpoint of the table, whichever there are.
 
 use bulla_guard::access::{Permission, Permissions, RoleGrant};
-use bulla_server::{Endpoint, Requires, Verb};
+use bulla_server::{Capability, Endpoint, Requires, Verb};
 
 use super::setting::{World, p};
 
@@ -96,9 +96,10 @@ async fn a_policy_lets_in_to_the_path_and_capability_that_it_names() {
         for (index, path) in paths(&world, endpoint).iter().enumerate() {
             let slash = if verb == Verb::List { "/" } else { "" };
             let all = ["create", "read", "update", "delete", "list", "sudo", "patch"];
-            let good = capability.name();
-            // Who may change something may make it; else one capability is as good as no other.
-            let is_good = |name: &&str| *name == good || (good == "update" && *name == "create");
+            // What is written may be made or changed; else one capability is as good as no other.
+            let writes = capability == Capability::Write;
+            let good = if writes { "create" } else { capability.name() };
+            let is_good = |name: &&str| *name == good || (writes && *name == "update");
             let others: Vec<String> =
                 all.iter().filter(|name| !is_good(name)).map(|name| format!("\"{name}\"")).collect();
             let rule = |path: &str, names: &str| format!("path \"{path}\" {{ capabilities = [{names}] }}");

@@ -57,7 +57,7 @@ async fn a_list_is_asked_for_in_two_ways_and_may_be_of_everything() {
     assert!(door.record.lock().unwrap().iter().all(|line| !line.starts_with("admit root GET")));
     // Reading has a name to read, and no name ends with a slash.
     assert_eq!(ask(&app, "GET", "/v1/box/data", "").await.status, 405);
-    assert_eq!(ask(&app, "GET", "/v1/box/data/a/", "").await.status, 404);
+    assert_eq!(ask(&app, "GET", "/v1/box/data/a/", "").await.status, 405);
 }
 
 #[tokio::test]

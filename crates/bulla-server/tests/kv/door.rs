@@ -55,7 +55,7 @@ impl bulla_server::Door for Guard {
         let is_let_in = match (requires, &*name) {
             (Requires::Nothing, _) | (_, ROOT) | (Requires::Credential, READER | KEY) => true,
             (Requires::Permission(permission, _), READER) => permission == "read:secrets",
-            (Requires::Permission(permission, Capability::Update), MAKER | CHANGER) => permission == "write:secrets",
+            (Requires::Permission(permission, Capability::Write), MAKER | CHANGER) => permission == "write:secrets",
             _ => false,
         };
         let owner = [ROOT, READER].contains(&&*name).then(|| TokenOwner { id: format!("id of {name}"), expires: None });

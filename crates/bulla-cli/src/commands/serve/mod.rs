@@ -3,8 +3,9 @@ mod dev;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bulla::guard::audit::Outcome;
 use bulla::{Session, SessionOptions};
 use bulla_server::{
     App, ClientCertificates, Config, Keeper, Listen, LogFormat, Network, Server, ServerError, Stopped, TimeOuts,
@@ -16,6 +17,8 @@ use tracing::Level;
 
 use self::dev::Dev;
 use super::Desk;
+use super::acts::Act;
+use super::desk::{denied, let_in};
 use crate::duration;
 use crate::failure::{Exit, Failure, Result};
 
@@ -104,14 +107,19 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
         options = options.audit_folder(folder);
     }
     let session = Arc::new(Session::open(project, options).await?);
+    let began = Instant::now();
+    let admitted = let_in(&Act::SERVE, &session).await.map_err(denied)?;
     let runtime = runtime()?;
     let served = runtime.block_on(serve(args, desk, session.clone(), dev.as_ref()));
     // Nothing of the server is left that holds the session, unless requests were given up.
     runtime.shutdown_timeout(Duration::from_secs(1));
+    let outcome = if served.is_ok() { Outcome::Success } else { Outcome::Failure };
+    let recorded = admitted.finish(outcome, None, began.elapsed()).await.map_err(denied);
+    drop(admitted);
     if let Some(session) = Arc::into_inner(session) {
         session.close().await?;
     }
-    served
+    served.and(recorded)
 }
 
 async fn serve(args: &Args, desk: &Desk, session: Arc<Session>, dev: Option<&Dev>) -> Result<()> {

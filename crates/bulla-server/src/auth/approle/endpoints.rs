@@ -80,7 +80,7 @@ fn secrets() -> Vec<Endpoint> {
     const SECRETS: &str = "/v1/auth/approle/role/{name}/secret-id";
     let write = |id, path| Endpoint::write(id, path);
     vec![
-        changing(write("approle.secret.create", SECRETS), Capability::Update)
+        changing(write("approle.secret.create", SECRETS), Capability::Write)
             .summary("Makes a secret of an AppRole, which is shown once.")
             .json(|call: Call, request| async move {
                 create_secret(call.session()?.guard(), call.principal()?, &name(&call)?, request).await.map(Data::new)

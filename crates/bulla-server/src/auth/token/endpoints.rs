@@ -27,11 +27,13 @@ pub(in crate::auth) fn endpoints() -> Vec<Endpoint> {
 fn making() -> [Endpoint; 2] {
     [
         of_others("token.create", "/v1/auth/token/create")
+            .permission(USERS, Capability::Write)
             .summary("Makes a token, with no more power than its maker has.")
             .json(|call: Call, request| async move {
                 create_token(call.session()?.guard(), call.principal()?, false, request).await
             }),
         of_others("token.create-orphan", "/v1/auth/token/create-orphan")
+            .permission(USERS, Capability::Write)
             .summary("Makes a token that lives on when its maker is revoked.")
             .json(|call: Call, request| async move {
                 create_token(call.session()?.guard(), call.principal()?, true, request).await
