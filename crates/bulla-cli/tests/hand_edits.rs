@@ -193,7 +193,7 @@ fn a_bad_row_hides_no_other() {
         assert_eq!(run.code, Some(7), "{message}: {run:?}");
         let first = run.text().lines().next().unwrap();
         assert!(first.starts_with("version 1 of key `bills` is corrupt") && first.contains(message), "{run:?}");
-        assert!(run.text().contains("keys: 3 with 2 versions verified"), "{run:?}");
+        assert!(run.text().contains("keys: 4 with 3 versions verified"), "{run:?}");
         let founder = &scene.fleet.founder;
         founder.write("plain", b"x");
         founder.run(["seal", "plain", "-o", "-", "--key", "bills"]).fails(4, "version 1 of key `bills`");

@@ -4,7 +4,14 @@
 //! `cargo xtask venv` is taken. Both servers keep their data on the disk, log every request to a file, and are asked by a token with an ordinary policy.
 //! The client runs beside them on the same cores: figures are per second of the *server's* processor time.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench stops at the first surprise, and prints")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    reason = "a bench stops at the first surprise, prints, counts roughly, and waits for a server of others"
+)]
 #![forbid(unsafe_code)]
 
 use std::fs;

@@ -358,6 +358,7 @@ fn audit_code(error: &AuditError) -> &'static str {
 
 fn audit_hint(error: &AuditError) -> Option<&'static str> {
     match error {
+        error if error.is_read_only() => Some(READ_ONLY),
         AuditError::Altered(_) | AuditError::Truncated(_) | AuditError::Missing(_) => {
             Some("nothing goes on before somebody has looked into it; docs/runbooks.md says how")
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bulla_backend::{
     Blobs, Clock, Documents, FileBlobs, JsonDocuments, MemoryBlobs, MemoryDocuments, SqliteDocuments, SqliteOptions,
-    SystemClock,
+    SystemClock, Timestamp,
 };
 #[cfg(feature = "postgres")]
 use bulla_backend::{PostgresBlobs, PostgresDocuments, PostgresServer};
@@ -122,6 +122,12 @@ impl Project {
     #[must_use]
     pub fn id(&self) -> ProjectId {
         self.keyring.project()
+    }
+
+    /// Returns the present moment, as the project's clock has it.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        clock().now()
     }
 
     /// Returns the settings that it was opened with.

@@ -103,7 +103,8 @@ fn the_file_shrinks_while_others_read_and_write() {
         // Whoever read has perhaps kept the end of the file.
         steps + compact(&documents)
     });
-    assert_eq!(block_on(documents.compact()).unwrap(), None);
+    // A step that moved nothing may come before the one that says so.
+    assert!(block_on(documents.compact()).unwrap().is_none_or(|moved| moved == 0));
     assert_eq!(documents.check().unwrap(), [""; 0]);
     assert_eq!(usage(&documents), payload);
     for number in &kept {

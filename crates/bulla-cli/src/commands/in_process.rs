@@ -57,11 +57,10 @@ impl InProcess {
     pub(super) fn mount(&self, path: &str) -> Option<(String, &'static str, String)> {
         self.runtime.block_on(self.app.catch_up());
         let mounts = self.app.mounts();
-        let found = mounts.iter().find_map(|mount| {
+        mounts.iter().find_map(|mount| {
             let rest = path.strip_prefix(mount.path())?.strip_prefix('/')?;
             Some((mount.path().to_owned(), mount.kind().0, rest.to_owned()))
-        });
-        found
+        })
     }
 }
 

@@ -23,6 +23,7 @@ const END: &str = "}}";
 /// `{{ secret/shop/database#password }}` in the template becomes the field of the secret: of the server that BULLA_ADDR or VAULT_ADDR names or, where neither is
 /// set, of the project here. The file has mode 0600, and is there whole or not at all.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::doc_markdown, reason = "it is the help, as people read it")]
 pub(crate) struct Args {
     /// The template; `-` is standard input
     template: PathBuf,
@@ -55,7 +56,8 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
             Err(failure) => return Err(failure),
         }
         let Some(period) = args.watch else { return Ok(()) };
-        thread::sleep(period.max(Duration::from_secs(1)));
+        // Nobody wakes it earlier.
+        thread::park_timeout(period.max(Duration::from_secs(1)));
     }
 }
 

@@ -14,6 +14,7 @@ use crate::failure::{Exit, Failure, Result};
 /// this program, so that signals and its exit code are its own. What is in the environment of a process, its children have too, and this user can read
 /// it: where a program can read a file, `bulla render` is the better way.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::doc_markdown, reason = "it is the help, as people read it")]
 pub(crate) struct Args {
     /// A variable, and the field of a secret that it gets: NAME=PATH#FIELD. May be given several times
     #[arg(short, long = "env", value_name = "NAME=PATH#FIELD", value_parser = variable)]

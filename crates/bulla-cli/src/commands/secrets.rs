@@ -12,7 +12,7 @@ use crate::failure::{Exit, Failure, Result};
 
 /// Where secrets come from.
 pub(super) enum Secrets {
-    /// The server that BULLA_ADDR or VAULT_ADDR names.
+    /// The server that `BULLA_ADDR` or `VAULT_ADDR` names.
     Server,
     /// The project that the settings name.
     Here(Box<InProcess>),

@@ -40,9 +40,9 @@ pub(super) struct FilterArgs {
 
 impl FilterArgs {
     pub(super) async fn build(&self, project: &Project, log: &LogReader) -> Result<Filter> {
+        let now = project.now();
         let ago = |duration: std::time::Duration| {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-            Timestamp(u64::try_from(now.saturating_sub(duration).as_millis()).unwrap_or(u64::MAX))
+            Timestamp(now.0.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
         };
         let mut filter = Filter {
             from: self.since.map(ago),

@@ -38,7 +38,8 @@ pub(crate) async fn run(args: &Args, desk: &Desk) -> Result<()> {
         if !args.follow {
             return Ok(());
         }
-        thread::sleep(PERIOD);
+        // Nobody wakes it earlier.
+        thread::park_timeout(PERIOD);
         events = log.events(next).map_err(failure)?;
     }
 }
