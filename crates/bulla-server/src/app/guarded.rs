@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bulla::Session;
+use bulla::{Budget, Session};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{App, AppBuilder, giving_away};
 use crate::door::SessionDoor;
+use crate::engines::Engines;
 use crate::metrics::Exposition;
 use crate::system::{Check, NotReady};
 use crate::transit::TransitOptions;
@@ -17,6 +18,10 @@ use crate::{audit, auth, entries, machines};
 
 /// How often the guard does what is due.
 const PERIOD: Duration = Duration::from_secs(1);
+/// After how many of these it sweeps engines that are disabled.
+const SWEEP: u64 = 60;
+/// How much it removes of each of them then.
+const AT_ONCE: Budget = Budget { entries: 10_000, bytes: 64 << 20 };
 
 /// Does for a session what is due, each second, as long as it is awaited.
 ///
@@ -38,8 +43,11 @@ impl Keeper {
     pub async fn keep(&self) {
         let mut seconds = interval(PERIOD);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        for second in 1_u64.. {
             seconds.tick().await;
+            if second.is_multiple_of(SWEEP) {
+                giving_away(self.sweep_engines()).await;
+            }
             match giving_away(self.session.tick()).await {
                 Ok(()) => self.fails.store(false, Ordering::Relaxed),
                 Err(error) => {
@@ -49,6 +57,16 @@ impl Keeper {
                     }
                 }
             }
+        }
+    }
+}
+
+impl Keeper {
+    /// Removes some of what was in engines that are disabled. What is left is for the next time, or for another server.
+    async fn sweep_engines(&self) {
+        let engines = Engines::new(self.session.project().entries().clone());
+        if let Err(error) = engines.sweep(&AT_ONCE, self.session.guard().now()).await {
+            tracing::warn!(code = error.code(), "what was in disabled engines cannot be removed");
         }
     }
 }
