@@ -234,6 +234,7 @@ fn what_is_no_policy_is_refused_with_a_word_why() {
     for (policy, expected) in [
         (r#"path "secret/{{identity.entity.id}}/*" { capabilities = ["read"] }"#, "templates are not supported"),
         (r#"path "secret/${x}" { capabilities = ["read"] }"#, "`${`"),
+        (r#"{"path": {"secret/${x}": {"capabilities": ["read"]}}}"#, "`${`"),
         (r#"path "a" { capabilities = ["fly"] }"#, "has the names of capabilities"),
         (r#"path "a" { capabilities = "read" }"#, "another sort"),
         (r#"path "a" { policy = "all" }"#, "is `deny`, `read`"),

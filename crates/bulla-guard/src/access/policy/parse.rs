@@ -285,7 +285,7 @@ impl Reader<'_> {
             }
         }
         let text = String::from_utf8(out).map_err(|_| self.wrong("a text in UTF-8"))?;
-        if !self.is_json && text.contains("${") {
+        if text.contains("${") {
             return Err(self.wrong("a text without `${`"));
         }
         Ok(text)
