@@ -261,10 +261,29 @@ fn openbao(runtime: &Runtime) -> Server {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/venv/bin/bao");
     let program = std::env::var_os("BULLA_BENCH_BAO").map_or(root, PathBuf::from);
     let config = folder.path().join("bao.hcl");
+    fs::create_dir(folder.path().join("data")).unwrap();
+    let cluster = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // Its storage for one machine, which writes to the disk before it answers; and batches of more texts than it takes unless told.
     let text = format!(
-        "storage \"file\" {{ path = \"{0}/data\" }}\nlistener \"tcp\" {{ address = \"127.0.0.1:{port}\" tls_disable = true }}\n\
-         audit \"file\" \"file\" {{ options {{ file_path = \"{0}/audit.log\" }} }}\nlog_level = \"error\"\n",
-        folder.path().display()
+        r#"storage "raft" {{
+  path = "{folder}/data"
+  node_id = "one"
+  performance_multiplier = 1
+}}
+listener "tcp" {{
+  address = "127.0.0.1:{port}"
+  cluster_address = "127.0.0.1:{cluster}"
+  tls_disable = true
+  max_request_json_strings = 1000000
+}}
+audit "file" "file" {{
+  options {{ file_path = "{folder}/audit.log" }}
+}}
+api_addr = "http://127.0.0.1:{port}"
+cluster_addr = "http://127.0.0.1:{cluster}"
+log_level = "error"
+"#,
+        folder = folder.path().display()
     );
     fs::write(&config, text).unwrap();
     let process = Command::new(program)
@@ -284,7 +303,8 @@ fn openbao(runtime: &Runtime) -> Server {
     let made = ask(runtime, &server, "PUT", "/v1/sys/init", &json!({ "secret_shares": 1, "secret_threshold": 1 }));
     ask(runtime, &server, "PUT", "/v1/sys/unseal", &json!({ "key": made["keys"][0] }));
     made["root_token"].as_str().unwrap().clone_into(&mut server.token);
-    sleep(Duration::from_secs(2));
+    // It elects itself first.
+    sleep(Duration::from_secs(5));
     ask(runtime, &server, "POST", "/v1/sys/mounts/transit", &json!({ "type": "transit" }));
     ask(runtime, &server, "POST", "/v1/sys/mounts/secret", &json!({ "type": "kv", "options": { "version": "2" } }));
     sleep(Duration::from_secs(2));
