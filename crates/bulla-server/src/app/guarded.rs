@@ -1,11 +1,12 @@
 //! The whole API over a project and its guard.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bulla::{Budget, Session};
+use bulla_guard::access::{AccessError, CredentialId};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{App, AppBuilder, giving_away};
@@ -14,14 +15,16 @@ use crate::engines::Engines;
 use crate::metrics::Exposition;
 use crate::system::{Check, NotReady};
 use crate::transit::TransitOptions;
-use crate::{audit, auth, entries, machines};
+use crate::{ApiError, audit, auth, cubbyhole, entries, machines};
 
 /// How often the guard does what is due.
 const PERIOD: Duration = Duration::from_secs(1);
-/// After how many of these it sweeps engines that are disabled.
+/// After how many of these it sweeps engines that are disabled, and cubbyholes of tokens that are gone.
 const SWEEP: u64 = 60;
-/// How much it removes of each of them then.
+/// How much it removes of each engine then.
 const AT_ONCE: Budget = Budget { entries: 10_000, bytes: 64 << 20 };
+/// At the cubbyholes of how many tokens it looks then.
+const CUBBYHOLES: u64 = 1_000;
 
 /// Does for a session what is due, each second, as long as it is awaited.
 ///
@@ -30,13 +33,15 @@ const AT_ONCE: Budget = Budget { entries: 10_000, bytes: 64 << 20 };
 pub struct Keeper {
     session: Arc<Session>,
     fails: Arc<AtomicBool>,
+    /// Behind which token the next sweep of cubbyholes goes on.
+    swept: Arc<Mutex<Option<String>>>,
 }
 
 impl Keeper {
     /// Makes the keeper of a session.
     #[must_use]
     pub fn new(session: Arc<Session>) -> Self {
-        Self { session, fails: Arc::default() }
+        Self { session, fails: Arc::default(), swept: Arc::default() }
     }
 
     /// Keeps until it is dropped.
@@ -46,7 +51,7 @@ impl Keeper {
         for second in 1_u64.. {
             seconds.tick().await;
             if second.is_multiple_of(SWEEP) {
-                giving_away(self.sweep_engines()).await;
+                giving_away(self.sweep()).await;
             }
             match giving_away(self.session.tick()).await {
                 Ok(()) => self.fails.store(false, Ordering::Relaxed),
@@ -62,12 +67,47 @@ impl Keeper {
 }
 
 impl Keeper {
-    /// Removes some of what was in engines that are disabled. What is left is for the next time, or for another server.
+    /// Removes some of what is nobody's any more: what was in engines that are disabled, and in cubbyholes of tokens that are gone. What is left is
+    /// for the next time, or for another server. [`Self::keep`] does it once a minute.
+    pub async fn sweep(&self) {
+        self.sweep_engines().await;
+        self.sweep_cubbyholes().await;
+    }
+
     async fn sweep_engines(&self) {
         let engines = Engines::new(self.session.project().entries().clone());
         if let Err(error) = engines.sweep(&AT_ONCE, self.session.guard().now()).await {
             tracing::warn!(code = error.code(), "what was in disabled engines cannot be removed");
         }
+    }
+
+    async fn sweep_cubbyholes(&self) {
+        let after = self.swept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match self.sweep_cubbyholes_behind(after).await {
+            Ok(last) => *self.swept.lock().unwrap_or_else(PoisonError::into_inner) = last,
+            Err(error) => tracing::warn!(code = error.code(), "cubbyholes of tokens that are gone cannot be removed"),
+        }
+    }
+
+    /// Returns behind which token to go on; `None` at the end.
+    async fn sweep_cubbyholes_behind(&self, after: Option<String>) -> Result<Option<String>, ApiError> {
+        let (store, access) = (self.session.project().entries(), self.session.guard().access());
+        let mut last = None;
+        for token_id in cubbyhole::owners(store, after, CUBBYHOLES).await? {
+            let is_there = match token_id.parse::<CredentialId>() {
+                Ok(accessor) => match access.lookup_token(accessor).await {
+                    Ok(_) => true,
+                    Err(AccessError::UnknownToken) => false,
+                    Err(error) => return Err(error.into()),
+                },
+                Err(_) => false,
+            };
+            if !is_there {
+                cubbyhole::forget(store, &token_id).await?;
+            }
+            last = Some(token_id);
+        }
+        Ok(last)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bulla_backend::Timestamp;
 use bulla_server::TokenOwner;
-use bulla_server::cubbyhole::{forget, list, read, write};
+use bulla_server::cubbyhole::{forget, list, owners, read, write};
 use bulla_server::kv::{ListRequest, SecretJson};
 use pollster::block_on;
 use serde_json::json;
@@ -43,6 +43,29 @@ fn a_cubbyhole_goes_with_its_token() {
     let expired = TokenOwner { id: "three".to_owned(), expires: Some(Timestamp(1)) };
     block_on(write(&store, &expired, "a", &data)).unwrap();
     assert_eq!(block_on(read(&store, &expired, "a")).unwrap_err().status(), 404);
+}
+
+#[test]
+fn tokens_with_cubbyholes_are_listed_some_at_a_time() {
+    let store = memory();
+    assert!(block_on(owners(&store, None, 2)).unwrap().is_empty());
+    let data = SecretJson::parse(r#"{"k":"v"}"#).unwrap();
+    for token in 0..5 {
+        for n in 0..40 {
+            block_on(write(&store, &owner(&format!("t{token}")), &format!("b/{n}"), &data)).unwrap();
+        }
+    }
+    let (mut after, mut seen) = (None, Vec::new());
+    loop {
+        let page = block_on(owners(&store, after, 2)).unwrap();
+        assert!(page.len() <= 2);
+        after = page.last().cloned();
+        seen.extend(page);
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, ["t0", "t1", "t2", "t3", "t4"]);
 }
 
 #[test]

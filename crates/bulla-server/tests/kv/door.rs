@@ -58,7 +58,7 @@ impl bulla_server::Door for Guard {
             (Requires::Permission(permission, Capability::Write), MAKER | CHANGER) => permission == "write:secrets",
             _ => false,
         };
-        let owner = [ROOT, READER].contains(&&*name).then(|| TokenOwner { id: format!("id of {name}"), expires: None });
+        let owner = [ROOT, READER].contains(&&*name).then(|| TokenOwner { id: format!("id-of-{name}"), expires: None });
         if is_let_in { Ok(Box::new(LetIn { name, owner })) } else { Err(ApiError::forbidden()) }
     }
 }
