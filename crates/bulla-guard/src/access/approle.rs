@@ -197,23 +197,25 @@ impl Access {
     /// [`AccessError::UnknownPolicy`]; [`AccessError::NotPermitted`] for `root`; [`AccessError::Invalid`] for what is out of bounds; as
     /// [`Access::refresh`], [`AccessError::Full`].
     pub async fn put_approle(&self, name: &AppRoleName, role: &AppRole) -> Result<()> {
-        if role.policies.iter().any(PolicyName::is_root) {
-            return Err(AccessError::NotPermitted("no AppRole gives tokens with the policy `root`"));
-        }
-        let zero = |time: Option<Duration>| time.is_some_and(|time| time.as_millis() == 0);
-        let times = [role.token_lifetime, role.token_max_lifetime, role.token_period, role.secret_lifetime];
-        if times.into_iter().any(zero) || role.token_uses == Some(0) || role.secret_uses == Some(0) {
-            return Err(AccessError::Invalid { what: "an AppRole", bound: "has lifetimes and numbers above nothing" });
-        }
-        if role.token_cidrs.len() > MAX_CIDRS || role.secret_cidrs.len() > MAX_CIDRS {
-            return Err(AccessError::Invalid { what: "an AppRole", bound: "has at most 64 ranges of addresses" });
-        }
-        let (new, role_id, role) = (Place::random(Kind::AppRole)?, CredentialId::random()?, role.clone());
+        self.change_approle_if(name, |before| role.clone_into(before), |_| Ok(())).await
+    }
+
+    /// Changes an `AppRole`, or makes one of what is there by default, if what comes of it may be. `change` begins anew where others were faster.
+    pub(crate) async fn change_approle_if(
+        &self,
+        name: &AppRoleName,
+        change: impl Fn(&mut AppRole),
+        may: impl Fn(&AppRole) -> Result<()>,
+    ) -> Result<()> {
+        let (new, role_id) = (Place::random(Kind::AppRole)?, CredentialId::random()?);
         self.change(|snapshot| {
-            snapshot.check_policies(&role.policies)?;
             let known = snapshot.approles.get(name);
+            let mut role = known.map_or_else(AppRole::default, |(_, row)| row.describe());
+            change(&mut role);
+            check(&role)?;
+            may(&role)?;
+            snapshot.check_policies(&role.policies)?;
             let place = known.map_or(new, |(place, _)| *place);
-            let role = role.clone();
             let row = AppRoleRow {
                 name: name.clone(),
                 number: place.number,
@@ -401,4 +403,20 @@ impl Access {
         }
         Err(AccessError::Conflict.into())
     }
+}
+
+/// Requires that an `AppRole` is within bounds.
+fn check(role: &AppRole) -> Result<()> {
+    if role.policies.iter().any(PolicyName::is_root) {
+        return Err(AccessError::NotPermitted("no AppRole gives tokens with the policy `root`"));
+    }
+    let zero = |time: Option<Duration>| time.is_some_and(|time| time.as_millis() == 0);
+    let times = [role.token_lifetime, role.token_max_lifetime, role.token_period, role.secret_lifetime];
+    if times.into_iter().any(zero) || role.token_uses == Some(0) || role.secret_uses == Some(0) {
+        return Err(AccessError::Invalid { what: "an AppRole", bound: "has lifetimes and numbers above nothing" });
+    }
+    if role.token_cidrs.len() > MAX_CIDRS || role.secret_cidrs.len() > MAX_CIDRS {
+        return Err(AccessError::Invalid { what: "an AppRole", bound: "has at most 64 ranges of addresses" });
+    }
+    Ok(())
 }

@@ -132,8 +132,16 @@ impl Giving<'_> {
     /// # Errors
     /// [`AccessError::NotPermitted`] for policies that the giver has not, unless they may hand out all; as [`Access::put_approle`].
     pub async fn put_approle(&self, name: &AppRoleName, role: &AppRole) -> Result<()> {
-        self.require(self.gives_policies(name, &role.policies), POLICIES)?;
-        self.access.put_approle(name, role).await
+        self.change_approle(name, |before| role.clone_into(before)).await
+    }
+
+    /// Changes an `AppRole`, or makes one of what is there by default. `change` begins anew where others were faster, so that nothing they did is lost.
+    ///
+    /// # Errors
+    /// As [`put_approle`](Self::put_approle).
+    pub async fn change_approle(&self, name: &AppRoleName, change: impl Fn(&mut AppRole)) -> Result<()> {
+        let may = |role: &AppRole| self.require(self.gives_policies(name, &role.policies), POLICIES);
+        self.access.change_approle_if(name, change, may).await
     }
 
     /// Makes a secret of an `AppRole`, as [`Access::create_approle_secret`]. Whoever makes it sees it, and can log in with it.

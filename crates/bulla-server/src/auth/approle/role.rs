@@ -1,4 +1,4 @@
-use bulla_guard::access::{Access, AccessError, AppRole, AppRoleName, Cidr, PolicyName, Principal};
+use bulla_guard::access::{Access, AppRole, AppRoleName, Cidr, PolicyName, Principal};
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -106,38 +106,35 @@ pub async fn write_approle(
     if request.role_id.is_some_and(|id| !id.is_empty()) {
         return wrong("role_id", "role ids are drawn, not chosen");
     }
-    let mut role = match access.approle(name).await {
-        Ok((_, role)) => role,
-        Err(AccessError::UnknownAppRole(_)) => AppRole::default(),
-        Err(error) => return Err(error.into()),
+    let policies = request.token_policies.map(|policies| policies.parse::<PolicyName>("token_policies")).transpose()?;
+    let token_cidrs = request.token_bound_cidrs.map(|cidrs| cidrs.parse::<Cidr>("token_bound_cidrs")).transpose()?;
+    let secret_cidrs = request.secret_id_bound_cidrs;
+    let secret_cidrs = secret_cidrs.map(|cidrs| cidrs.parse::<Cidr>("secret_id_bound_cidrs")).transpose()?;
+    let number = |field, number: Option<Number>| number.map(|number| uses(field, Some(number))).transpose();
+    let token_uses = number("token_num_uses", request.token_num_uses)?;
+    let secret_uses = number("secret_id_num_uses", request.secret_id_num_uses)?;
+    let time = |time: Option<Lifetime>| time.map(|Lifetime(time)| time);
+    let (token_lifetime, token_max_lifetime) = (time(request.token_ttl), time(request.token_max_ttl));
+    let (token_period, secret_lifetime) = (time(request.token_period), time(request.secret_id_ttl));
+    let change = |role: &mut AppRole| {
+        set(&mut role.policies, policies.as_ref());
+        set(&mut role.token_lifetime, token_lifetime.as_ref());
+        set(&mut role.token_max_lifetime, token_max_lifetime.as_ref());
+        set(&mut role.token_period, token_period.as_ref());
+        set(&mut role.token_uses, token_uses.as_ref());
+        set(&mut role.token_cidrs, token_cidrs.as_ref());
+        set(&mut role.secret_lifetime, secret_lifetime.as_ref());
+        set(&mut role.secret_uses, secret_uses.as_ref());
+        set(&mut role.secret_cidrs, secret_cidrs.as_ref());
     };
-    if let Some(policies) = request.token_policies {
-        role.policies = policies.parse::<PolicyName>("token_policies")?;
+    access.given_by(caller).change_approle(name, change).await.map_err(ApiError::of_body)
+}
+
+/// Sets what a request says; what it does not say stays as it is.
+fn set<T: Clone>(what: &mut T, wanted: Option<&T>) {
+    if let Some(wanted) = wanted {
+        what.clone_from(wanted);
     }
-    let times = [
-        (request.token_ttl, &mut role.token_lifetime),
-        (request.token_max_ttl, &mut role.token_max_lifetime),
-        (request.token_period, &mut role.token_period),
-        (request.secret_id_ttl, &mut role.secret_lifetime),
-    ];
-    for (wanted, time) in times {
-        if let Some(Lifetime(wanted)) = wanted {
-            *time = wanted;
-        }
-    }
-    if request.token_num_uses.is_some() {
-        role.token_uses = uses("token_num_uses", request.token_num_uses)?;
-    }
-    if request.secret_id_num_uses.is_some() {
-        role.secret_uses = uses("secret_id_num_uses", request.secret_id_num_uses)?;
-    }
-    if let Some(cidrs) = request.token_bound_cidrs {
-        role.token_cidrs = cidrs.parse("token_bound_cidrs")?;
-    }
-    if let Some(cidrs) = request.secret_id_bound_cidrs {
-        role.secret_cidrs = cidrs.parse("secret_id_bound_cidrs")?;
-    }
-    access.given_by(caller).put_approle(name, &role).await.map_err(ApiError::of_body)
 }
 
 /// Shows an `AppRole`.
