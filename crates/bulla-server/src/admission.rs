@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bulla::Session;
 use bulla_backend::Timestamp;
+use bulla_guard::audit::{Batch, Code};
 use bulla_guard::input::Query;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
@@ -56,6 +57,12 @@ pub trait Admission: Send + Sync + 'static {
     fn may(&self, _: Capability) -> bool {
         true
     }
+
+    /// Names in the record what the request is about, beyond its path: the entry, the token that is made. A door that records nothing need not.
+    fn add_identifier(&self, _: Code, _: &[u8]) {}
+
+    /// Says that the request stands for many items, whose digest the record is to have.
+    fn set_batch(&self, _: Batch) {}
 
     /// Records that it is about to be done: the request is well formed.
     ///
@@ -198,6 +205,18 @@ impl Admitted {
     #[must_use]
     pub fn may(&self, capability: Capability) -> bool {
         self.admission.may(capability)
+    }
+
+    /// Names in the record what the request is about, beyond its path. Names are blinded there.
+    pub(crate) fn add_identifier(&self, name: Code, identifier: &[u8]) {
+        self.admission.add_identifier(name, identifier);
+    }
+
+    /// Says in the record for which items the request stands, if they are many.
+    pub(crate) fn set_batch(&self, batch: Option<Batch>) {
+        if let Some(batch) = batch {
+            self.admission.set_batch(batch);
+        }
     }
 
     pub(crate) async fn begin(&self, brought: &Brought<'_>) -> Result<(), ApiError> {

@@ -24,6 +24,10 @@ use crate::Endpoint;
 
 /// To see to users, their keys, tokens and bindings.
 const USERS: &str = "manage:users";
+/// What a record calls the id of a credential that was made.
+const MADE: &str = "made";
+/// What a record calls the id of a credential that was ended.
+const ENDED: &str = "ended";
 /// To see to roles and policies.
 const ROLES: &str = "manage:roles";
 

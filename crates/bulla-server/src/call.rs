@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bulla_guard::access::Principal;
+use bulla_guard::audit::Code;
 use bulla_guard::input::Query;
 use http::{HeaderMap, StatusCode};
 
@@ -132,7 +133,15 @@ impl Call {
         self.id.clone()
     }
 
+    /// Names in the record something that this request has made, or ended, or is about. It is blinded there.
+    pub(crate) fn record(&self, name: &'static str, identifier: impl AsRef<[u8]>) {
+        self.admitted.add_identifier(Code::new(name), identifier.as_ref());
+    }
+
     pub(crate) async fn begin(&self, body: Option<&[u8]>) -> Result<(), ApiError> {
+        if let Some((name, identifier)) = self.endpoint.names().and_then(|names| names(self)) {
+            self.admitted.add_identifier(name, &identifier);
+        }
         self.admitted.begin(&Brought { query: &self.query, body }).await
     }
 }

@@ -75,6 +75,14 @@ impl Admission for SessionAdmission {
         as_good(capability).first().is_some_and(|capability| self.admitted.may(*capability))
     }
 
+    fn add_identifier(&self, name: Code, identifier: &[u8]) {
+        self.admitted.add_identifier(name, identifier);
+    }
+
+    fn set_batch(&self, batch: audit::Batch) {
+        self.admitted.set_batch(batch);
+    }
+
     async fn begin(&self, brought: &Brought<'_>) -> Result<(), ApiError> {
         if !self.admitted.wants_parameters() {
             return Ok(self.admitted.begin(&[]).await?);

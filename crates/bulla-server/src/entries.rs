@@ -4,6 +4,9 @@ mod listing;
 mod name;
 mod value;
 
+use bulla_guard::audit::Code;
+
+use crate::Call;
 use crate::table::{Audit, Capability, Endpoint};
 
 /// To read entries.
@@ -38,6 +41,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             .on(NAMESPACE)
             .audit(Audit::Reveal)
             .fails_with(&[404, 409, 500])
+            .names(named)
             .plain(value::get),
         Endpoint::write("store.put", "/v1/store/entries/{namespace..}")
             .summary("Puts an entry in the place of the one that may be there.")
@@ -46,6 +50,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             .on(NAMESPACE)
             .audit(Audit::Change)
             .fails_with(&[409, 413, 507, 500])
+            .names(named)
             .stream(value::put),
         Endpoint::delete("store.remove", "/v1/store/entries/{namespace..}")
             .summary("Removes an entry, if it is there.")
@@ -54,6 +59,12 @@ pub fn endpoints() -> Vec<Endpoint> {
             .on(NAMESPACE)
             .audit(Audit::Change)
             .fails_with(&[409, 500])
+            .names(named)
             .plain(value::remove),
     ]
+}
+
+/// Names the entry that a request is about.
+fn named(call: &Call) -> Option<(Code, Vec<u8>)> {
+    Some((Code::new("entry"), name::entry(call).ok()?))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bulla_backend::RealDisk;
 use bulla_guard::audit::{
-    Checkpoint, DocumentWitness, Identifier, LogReader, Origin, PublishedLog, Verdict, verify_machines,
+    Checkpoint, DocumentWitness, Identifier, LogReader, Origin, PublishedLog, Value, Verdict, verify_machines,
 };
 use bulla_keyring::{Fingerprint, SystemKey};
 
@@ -53,7 +53,11 @@ impl Project {
         let mut found = BTreeMap::new();
         for stored in log.events(0)? {
             let Ok(event) = stored?.event() else { continue };
-            for identifier in event.principal.into_iter().chain(event.address) {
+            let of_fields = event.fields.iter().filter_map(|(_, value)| match value {
+                Value::Identifier(identifier) => Some(*identifier),
+                _ => None,
+            });
+            for identifier in event.principal.into_iter().chain(event.address).chain(of_fields) {
                 if found.contains_key(&identifier.version) {
                     continue;
                 }

@@ -1,5 +1,8 @@
 //! What each command does in the eyes of the guard: which permission it takes, on what, and how it is recorded.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use bulla::Project;
 use bulla::guard::access::Permission;
 use bulla::guard::admission::Record;
@@ -15,6 +18,8 @@ pub(super) struct Act {
     pub(super) permission: Permission,
     pub(super) on: On,
     pub(super) record: Record,
+    /// The entry that it is about, if it is about one.
+    pub(super) entry: Option<Vec<u8>>,
 }
 
 /// What a command acts on.
@@ -30,11 +35,16 @@ pub(super) enum On {
 
 impl Act {
     const fn new(action: &'static str, class: Class, permission: Permission, record: Record) -> Self {
-        Self { action: Code::new(action), class, permission, on: On::Everything, record }
+        Self { action: Code::new(action), class, permission, on: On::Everything, record, entry: None }
     }
 
     const fn on(mut self, on: On) -> Self {
         self.on = on;
+        self
+    }
+
+    fn about(mut self, entry: &OsStr) -> Self {
+        self.entry = Some(entry.as_bytes().to_vec());
         self
     }
 
@@ -87,13 +97,13 @@ impl Act {
             Command::Open(_) => using("cli.open"),
             Command::Rewrap(_) => using("cli.rewrap"),
             Command::Export(_) => entries("cli.export", ReadStore, Reveal),
-            Command::Put(_) => entries("cli.put", WriteStore, Change),
-            Command::Get(_) => entries("cli.get", ReadStore, Reveal),
+            Command::Put(args) => entries("cli.put", WriteStore, Change).about(&args.name),
+            Command::Get(args) => entries("cli.get", ReadStore, Reveal).about(&args.name),
             Command::Ls(_) => entries("cli.ls", ReadStore, Look),
             Command::Tags(_) => entries("cli.tags", ReadStore, Look),
-            Command::Rm(_) => entries("cli.rm", WriteStore, Change),
-            Command::Incr(_) => entries("cli.incr", WriteStore, Change),
-            Command::Expire(_) => entries("cli.expire", WriteStore, Change),
+            Command::Rm(args) => entries("cli.rm", WriteStore, Change).about(&args.name),
+            Command::Incr(args) => entries("cli.incr", WriteStore, Change).about(&args.name),
+            Command::Expire(args) => entries("cli.expire", WriteStore, Change).about(&args.name),
             Command::Clear(_) => entries("cli.clear", WriteStore, Change),
             Command::Memo(_) => entries("cli.memo", WriteStore, Reveal),
             Command::Content(content::Command::Put(_)) => entries("cli.content.put", WriteStore, Change),

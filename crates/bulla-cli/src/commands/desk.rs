@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bulla::guard::access::{Credential, PeerInfo, Resource};
 use bulla::guard::admission::{Admitted, Ask, Denied, Need, Presented, Record};
-use bulla::guard::audit::{Outcome, Reprove};
+use bulla::guard::audit::{Code, Outcome, Reprove};
 use bulla::{Namespace, Origin, Project, Session, SessionOptions, Setting, Settings};
 
 use super::acts::Act;
@@ -164,6 +164,9 @@ pub(super) async fn let_in(act: &Act, session: &Session) -> std::result::Result<
         request: "",
     };
     let admitted = session.guard().admit(&ask).await?;
+    if let Some(entry) = &act.entry {
+        admitted.add_identifier(Code::new("entry"), entry);
+    }
     admitted.begin(&[]).await?;
     Ok(admitted)
 }

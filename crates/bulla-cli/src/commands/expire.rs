@@ -16,7 +16,7 @@ use crate::names;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The entry's name
-    name: OsString,
+    pub(super) name: OsString,
     #[command(flatten)]
     namespace: NamespaceArg,
     /// How long the entry is to live: seconds, or `12h`, `30d`; without, as long as the namespace says

@@ -20,7 +20,7 @@ use crate::target::{Privacy, Target};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The entry's name
-    name: OsString,
+    pub(super) name: OsString,
     /// Where to write to; `-` is standard output
     #[arg(short, long, value_name = "FILE", default_value = DASH)]
     output: PathBuf,

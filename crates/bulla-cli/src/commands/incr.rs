@@ -13,7 +13,7 @@ use crate::names;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The entry's name
-    name: OsString,
+    pub(super) name: OsString,
     /// How much to add; may be negative
     #[arg(default_value_t = 1, allow_negative_numbers = true)]
     delta: i64,

@@ -19,7 +19,7 @@ use crate::progress::Progress;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The entry's name: any 1 to 1,024 bytes
-    name: OsString,
+    pub(super) name: OsString,
     /// The value; `-`, or none, is standard input
     file: Option<PathBuf>,
     #[command(flatten)]

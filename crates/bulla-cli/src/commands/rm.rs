@@ -12,7 +12,7 @@ use crate::names;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The entry's name
-    name: OsString,
+    pub(super) name: OsString,
     #[command(flatten)]
     namespace: NamespaceArg,
     /// Remove only this version

@@ -23,6 +23,8 @@ pub struct Admitted {
     by_policy: Option<(RequestPath, Box<[Capability]>)>,
     intent: Mutex<Option<Intent>>,
     batch: OnceLock<Batch>,
+    /// What the record is to name besides, and has not yet.
+    about: Mutex<Vec<(Code, Vec<u8>)>>,
 }
 
 impl Admitted {
@@ -51,6 +53,7 @@ impl Admitted {
             by_policy,
             intent: Mutex::default(),
             batch: OnceLock::new(),
+            about: Mutex::default(),
         }
     }
 
@@ -70,6 +73,18 @@ impl Admitted {
     pub fn set_batch(&self, batch: Batch) {
         // The first stands: a request has one batch.
         let _ = self.batch.set(batch);
+    }
+
+    /// Names in the record what it is about: the entry that is read, the role that signs in, the token that is made. Names are blinded, as all
+    /// identifiers are. What is said before [`begin`](Self::begin) is in the intent already.
+    pub fn add_identifier(&self, name: Code, identifier: impl AsRef<[u8]>) {
+        self.about.lock().unwrap_or_else(PoisonError::into_inner).push((name, identifier.as_ref().to_vec()));
+    }
+
+    /// Adds to an event what is to be named, once.
+    fn named(&self, event: Event) -> Event {
+        let about = std::mem::take(&mut *self.about.lock().unwrap_or_else(PoisonError::into_inner));
+        about.into_iter().fold(event, |event, (name, identifier)| event.identifier(name, identifier))
     }
 
     /// Says whether they may do it in one way rather than another: to make something new, say, and not to change what is there. What a permission allows
@@ -101,7 +116,7 @@ impl Admitted {
             }
         }
         if matches!(self.record, Record::Change | Record::Administer) {
-            let intent = self.log.intent(self.event.clone().strict()).await?;
+            let intent = self.log.intent(self.named(self.event.clone()).strict()).await?;
             *self.intent.lock().unwrap_or_else(PoisonError::into_inner) = Some(intent);
         }
         Ok(())
@@ -125,7 +140,8 @@ impl Admitted {
     /// that.
     pub async fn finish(&self, outcome: Outcome, code: Option<&str>, elapsed: Duration) -> Result<(), Denied> {
         let intent = self.intent.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let complete = |mut event: Event| {
+        let complete = |event: Event| {
+            let mut event = self.named(event);
             if let Some(batch) = self.batch.get() {
                 event = event.batch(*batch);
             }

@@ -21,6 +21,8 @@ pub struct Filter {
     pub principals: Vec<Identifier>,
     /// From one of these addresses, likewise.
     pub addresses: Vec<Identifier>,
+    /// About one of these, if any is said, in whatever field: an entry, a credential, likewise blinded.
+    pub about: Vec<Identifier>,
     /// To this resource; one that was cut is met by its beginning.
     pub resource: Option<Vec<u8>>,
     /// With this outcome.
@@ -42,10 +44,15 @@ impl Filter {
             && self.action.as_ref().is_none_or(|action| event.action == *action)
             && is_among(event.principal, &self.principals)
             && is_among(event.address, &self.addresses)
+            && (self.about.is_empty() || names_any(event, &self.about))
             && self.resource.as_ref().is_none_or(|wanted| is_at(event, wanted))
             && self.outcome.is_none_or(|outcome| event.outcome == Some(outcome))
             && self.level.is_none_or(|level| event.level >= level)
     }
+}
+
+fn names_any(event: &LoggedEvent, wanted: &[Identifier]) -> bool {
+    event.fields.iter().any(|(_, value)| matches!(value, Value::Identifier(found) if wanted.contains(found)))
 }
 
 fn is_at(event: &LoggedEvent, wanted: &[u8]) -> bool {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use super::endpoint::{BODY, Input, LARGE_BODY};
+use super::endpoint::{BODY, Input, LARGE_BODY, Names};
 use super::{Audit, Capability, Endpoint, Requires, Respond, Verb};
 use crate::answer::Answer;
 use crate::app::giving_away;
@@ -32,6 +32,7 @@ pub struct Draft {
     probe: bool,
     body_limit: usize,
     failures: &'static [u16],
+    names: Option<Names>,
 }
 
 impl Draft {
@@ -49,6 +50,7 @@ impl Draft {
             probe: false,
             body_limit: BODY,
             failures: &[],
+            names: None,
         }
     }
 
@@ -91,6 +93,11 @@ impl Draft {
     /// Says how it is recorded.
     pub fn audit(self, audit: Audit) -> Self {
         Self { audit, ..self }
+    }
+
+    /// Says what its record names, beyond its path. It is blinded there, as identifiers are.
+    pub(crate) fn names(self, names: Names) -> Self {
+        Self { names: Some(names), ..self }
     }
 
     /// Says whether it may have to wait for a disk. It does if it is recorded as a change, unless told otherwise.
@@ -200,6 +207,7 @@ impl Draft {
             probe: self.probe,
             body_limit: self.body_limit,
             failures: self.failures,
+            names: self.names,
             input,
             output: A::DESCRIBE,
             status: A::STATUS,

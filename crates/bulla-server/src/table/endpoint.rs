@@ -3,6 +3,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bulla_guard::audit::Code;
 use schemars::{Schema, SchemaGenerator};
 
 use super::{Draft, Kind};
@@ -135,6 +136,8 @@ pub(crate) enum Input {
     Stream,
 }
 
+/// Reads from a request what its record is to name, beyond its path.
+pub(crate) type Names = fn(&Call) -> Option<(Code, Vec<u8>)>;
 pub(crate) type Handled = Pin<Box<dyn Future<Output = Result<Answer, ApiError>> + Send>>;
 pub(crate) type Handler = Arc<dyn Fn(Call, RequestBody) -> Handled + Send + Sync>;
 
@@ -154,6 +157,7 @@ pub struct Endpoint {
     pub(super) probe: bool,
     pub(super) body_limit: usize,
     pub(super) failures: &'static [u16],
+    pub(super) names: Option<Names>,
     pub(super) input: Input,
     pub(super) output: Option<fn(&mut SchemaGenerator) -> Schema>,
     pub(super) status: u16,
@@ -272,6 +276,10 @@ impl Endpoint {
 
     pub(crate) fn index(&self) -> usize {
         self.index
+    }
+
+    pub(crate) fn names(&self) -> Option<Names> {
+        self.names
     }
 
     pub(crate) fn input(&self) -> Input {

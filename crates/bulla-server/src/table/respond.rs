@@ -111,6 +111,11 @@ impl Auth {
         self.warnings.push(warning.into());
         self
     }
+
+    /// Returns the accessor of the token.
+    pub(crate) fn accessor(&self) -> &str {
+        &self.auth.accessor
+    }
 }
 
 /// A JSON body as it is, without an envelope.

@@ -1,5 +1,6 @@
 //! What an operation answers.
 
+use bulla_guard::audit::Batch;
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -35,6 +36,14 @@ impl<T> Answer<T> {
     /// Makes the answer of an operation that has nothing to say.
     pub(super) fn empty() -> Self {
         Self { status: StatusCode::NO_CONTENT, data: None, warnings: Vec::new() }
+    }
+}
+
+impl<T> Answer<Results<T>> {
+    /// Digests what was made of the items of a batch; what failed stands for nothing. `None` of one that was asked by itself.
+    pub(super) fn digest(&self, public: impl Fn(&T) -> &str) -> Option<Batch> {
+        let Some(Results::Batch { batch_results }) = &self.data else { return None };
+        Batch::of(batch_results.iter().map(|item| item.result.as_ref().map_or("", &public)))
     }
 }
 

@@ -4,7 +4,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 
 use super::keys::ListKeysRequest;
-use super::{Answer, ExportRequest, Number};
+use super::{Answer, DecryptRequest, ExportRequest, Number, RewrapRequest, VerifyRequest};
+use crate::app::giving_away;
 use crate::table::{Audit, Capability, Data, Draft, Endpoint, Kind, NoContent, Respond};
 use crate::{ApiError, Call, RequestId};
 
@@ -191,24 +192,31 @@ fn copies() -> Vec<Endpoint> {
 
 fn values() -> Vec<Endpoint> {
     vec![
-        using("transit.encrypt", "encrypt/{name}")
-            .summary("Encrypts a plaintext, or a batch.")
-            .large()
-            .writes(true)
-            .json(|call: Call, request| async move {
+        using("transit.encrypt", "encrypt/{name}").summary("Encrypts a plaintext, or a batch.").large().json(
+            |call: Call, request| async move {
                 let may_create =
                     call.mount()?.options::<TransitOptions>().is_some_and(|known| known.create_by_encrypting);
-                super::encrypt(call.project(), mount(&call)?, call.param("name"), may_create, request).await
-            }),
+                let name = call.param("name");
+                let work = super::encrypt(call.project(), mount(&call)?, name, may_create, request);
+                // A key that is made has to reach the disk first.
+                let answer = if may_create { giving_away(work).await? } else { work.await? };
+                call.admitted().set_batch(answer.digest(|made| &made.ciphertext));
+                Ok(answer)
+            },
+        ),
         using("transit.decrypt", "decrypt/{name}").summary("Decrypts a ciphertext, or a batch.").large().json(
-            |call: Call, request| async move {
+            |call: Call, request: DecryptRequest| async move {
+                let batch = request.batch_input.as_ref();
+                call.admitted().set_batch(batch.and_then(|batch| batch.digest(|item| item.ciphertext.as_ref())));
                 super::decrypt(call.project(), mount(&call)?, call.param("name"), request).await
             },
         ),
         using("transit.rewrap", "rewrap/{name}")
             .summary("Brings ciphertexts under another version, without showing what is in them.")
             .large()
-            .json(|call: Call, request| async move {
+            .json(|call: Call, request: RewrapRequest| async move {
+                let batch = request.batch_input.as_ref();
+                call.admitted().set_batch(batch.and_then(|batch| batch.digest(|item| item.ciphertext.as_ref())));
                 super::rewrap(call.project(), mount(&call)?, call.param("name"), request).await
             }),
         using("transit.datakey", "datakey/{form}/{name}")
@@ -227,14 +235,19 @@ fn one_way() -> Vec<Endpoint> {
             .large()
             .json(|call: Call, request| async move {
                 let (name, algorithm) = (call.param("name"), call.optional_param("algorithm"));
-                super::sign(call.project(), mount(&call)?, name, algorithm, request).await
+                let answer = super::sign(call.project(), mount(&call)?, name, algorithm, request).await?;
+                call.admitted().set_batch(answer.digest(|made| &made.signature));
+                Ok(answer)
             }),
         using("transit.verify", "verify/{name}")
             .also("verify/{name}/{algorithm}")
             .summary("Verifies signatures or HMACs.")
             .large()
-            .json(|call: Call, request| async move {
+            .json(|call: Call, request: VerifyRequest| async move {
                 let (name, algorithm) = (call.param("name"), call.optional_param("algorithm"));
+                let batch = request.batch_input.as_ref();
+                let shown = batch.and_then(|batch| batch.digest(|item| item.signature.as_ref().or(item.hmac.as_ref())));
+                call.admitted().set_batch(shown);
                 super::verify(call.project(), mount(&call)?, name, algorithm, request).await
             }),
         using("transit.hmac", "hmac/{name}")
@@ -243,7 +256,9 @@ fn one_way() -> Vec<Endpoint> {
             .large()
             .json(|call: Call, request| async move {
                 let (name, algorithm) = (call.param("name"), call.optional_param("algorithm"));
-                super::hmac(call.project(), mount(&call)?, name, algorithm, request).await
+                let answer = super::hmac(call.project(), mount(&call)?, name, algorithm, request).await?;
+                call.admitted().set_batch(answer.digest(|made| &made.hmac));
+                Ok(answer)
             }),
         using("transit.hash", "hash")
             .also("hash/{algorithm}")

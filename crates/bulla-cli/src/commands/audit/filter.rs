@@ -21,6 +21,9 @@ pub(super) struct FilterArgs {
     /// From this address
     #[arg(long, value_name = "ADDRESS")]
     address: Option<String>,
+    /// About this entry, token, API key or role id. Their names and ids are blinded too; this finds them in whatever field
+    #[arg(long, value_name = "NAME")]
+    about: Option<String>,
     /// To this resource
     #[arg(long)]
     resource: Option<String>,
@@ -60,6 +63,9 @@ impl FilterArgs {
         if let Some(address) = &self.address {
             filter.addresses = project.audit_identifiers(log, address).await?;
         }
+        if let Some(name) = &self.about {
+            filter.about = project.audit_identifiers(log, name).await?;
+        }
         Ok(filter)
     }
 
@@ -67,6 +73,7 @@ impl FilterArgs {
     pub(super) fn finds_nobody(&self, filter: &Filter) -> bool {
         (self.principal.is_some() && filter.principals.is_empty())
             || (self.address.is_some() && filter.addresses.is_empty())
+            || (self.about.is_some() && filter.about.is_empty())
     }
 }
 

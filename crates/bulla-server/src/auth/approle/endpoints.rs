@@ -1,13 +1,13 @@
 use serde_json::{Map, Value};
 
-use super::login::sign_in;
+use super::login::{LoginRequest, sign_in};
 use super::role::no_chosen_id;
 use super::{
     create_secret, destroy_accessor, destroy_secret, list_secrets, log_in, look_up_accessor, look_up_secret,
     read_approle, role_id, write_approle,
 };
 use crate::auth::fields::name;
-use crate::auth::{KeyList, USERS};
+use crate::auth::{ENDED, KeyList, MADE, USERS};
 use crate::table::{Audit, Capability, Data, Draft, Endpoint, NoContent};
 use crate::{ApiError, Call};
 
@@ -29,9 +29,14 @@ pub(in crate::auth) fn endpoints() -> Vec<Endpoint> {
             .summary("Logs a program in by a role id and a secret, for a token.")
             .open_to_all()
             .audit(Audit::SignIn)
-            .json(|call: Call, request| async move {
+            .json(|call: Call, request: LoginRequest| async move {
                 let id = call.request_id();
-                log_in(call.session()?.guard(), &sign_in(&call, id.as_str()), request).await
+                if let Some(role_id) = &request.role_id {
+                    call.record("role_id", role_id);
+                }
+                let made = log_in(call.session()?.guard(), &sign_in(&call, id.as_str()), request).await?;
+                call.record(MADE, made.accessor());
+                Ok(made)
             }),
     );
     endpoints
@@ -83,7 +88,9 @@ fn secrets() -> Vec<Endpoint> {
         changing(write("approle.secret.create", SECRETS), Capability::Write)
             .summary("Makes a secret of an AppRole, which is shown once.")
             .json(|call: Call, request| async move {
-                create_secret(call.session()?.guard(), call.principal()?, &name(&call)?, request).await.map(Data::new)
+                let made = create_secret(call.session()?.guard(), call.principal()?, &name(&call)?, request).await?;
+                call.record(MADE, &made.secret_id_accessor);
+                Ok(Data::new(made))
             }),
         showing(Endpoint::list("approle.secret.list", SECRETS), Capability::List)
             .summary("Lists the accessors of the secrets of an AppRole.")
@@ -98,7 +105,9 @@ fn secrets() -> Vec<Endpoint> {
         changing(write("approle.secret.destroy", "/v1/auth/approle/role/{name}/secret-id/destroy"), Capability::Update)
             .summary("Destroys a secret.")
             .json(|call: Call, request| async move {
-                destroy_secret(call.session()?.guard().access(), &name(&call)?, request).await.map(|()| NoContent)
+                let access = call.session()?.guard().access();
+                call.record(ENDED, destroy_secret(access, &name(&call)?, request).await?.as_str());
+                Ok(NoContent)
             }),
         showing(
             write("approle.secret.lookup-accessor", "/v1/auth/approle/role/{name}/secret-id-accessor/lookup"),
@@ -114,7 +123,9 @@ fn secrets() -> Vec<Endpoint> {
         )
         .summary("Destroys a secret, by its accessor.")
         .json(|call: Call, request| async move {
-            destroy_accessor(call.session()?.guard().access(), &name(&call)?, request).await.map(|()| NoContent)
+            let access = call.session()?.guard().access();
+            call.record(ENDED, destroy_accessor(access, &name(&call)?, request).await?.as_str());
+            Ok(NoContent)
         }),
     ]
 }

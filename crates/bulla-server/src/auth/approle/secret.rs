@@ -1,5 +1,5 @@
 use bulla_backend::Timestamp;
-use bulla_guard::access::{Access, AppRoleName, AppRoleSecret, NewAppRoleSecret, Principal};
+use bulla_guard::access::{Access, AppRoleName, AppRoleSecret, CredentialId, NewAppRoleSecret, Principal};
 use bulla_guard::admission::Guard;
 use http::StatusCode;
 use schemars::JsonSchema;
@@ -145,17 +145,21 @@ pub async fn look_up_accessor(
     Ok(view(&find_accessor(guard.access(), name, request).await?, guard.now()))
 }
 
-/// Destroys a secret.
+/// Destroys a secret, and returns its accessor.
 ///
 /// # Errors
 /// 404 for one that is none of this `AppRole`.
-pub async fn destroy_secret(access: &Access, name: &AppRoleName, request: SecretRequest) -> Result<(), ApiError> {
+pub async fn destroy_secret(
+    access: &Access,
+    name: &AppRoleName,
+    request: SecretRequest,
+) -> Result<CredentialId, ApiError> {
     let found = find(access, name, request).await?;
     access.destroy_approle_secret(found.accessor).await?;
-    Ok(())
+    Ok(found.accessor)
 }
 
-/// Destroys a secret, by its accessor.
+/// Destroys a secret, by its accessor, and returns that.
 ///
 /// # Errors
 /// 404 for one that is none of this `AppRole`.
@@ -163,10 +167,10 @@ pub async fn destroy_accessor(
     access: &Access,
     name: &AppRoleName,
     request: SecretAccessorRequest,
-) -> Result<(), ApiError> {
+) -> Result<CredentialId, ApiError> {
     let found = find_accessor(access, name, request).await?;
     access.destroy_approle_secret(found.accessor).await?;
-    Ok(())
+    Ok(found.accessor)
 }
 
 async fn find(access: &Access, name: &AppRoleName, request: SecretRequest) -> Result<AppRoleSecret, ApiError> {

@@ -1,7 +1,7 @@
 use super::{create_key, forget_keys, list_keys, named, revoke_key, roll_key, show_key};
 use crate::Call;
-use crate::auth::USERS;
 use crate::auth::fields::parse;
+use crate::auth::{MADE, USERS};
 use crate::table::{Audit, Capability, Data, Draft, Endpoint, NoContent};
 
 /// Finishes the beginning of an endpoint that changes keys. Below a user's path it is about their keys only, so that a role for some users suffices.
@@ -26,7 +26,9 @@ fn all() -> [Endpoint; 3] {
             .summary("Makes an API key, whose secret is shown once.")
             .json(|call: Call, request| async move {
                 let access = call.session()?.guard().access();
-                create_key(access, call.principal()?, call.optional_param("name"), request).await.map(Data::new)
+                let made = create_key(access, call.principal()?, call.optional_param("name"), request).await?;
+                call.record(MADE, &made.view.id);
+                Ok(Data::new(made))
             }),
         showing(Endpoint::list("keys.list", "/v1/keys").also("/v1/users/{name}/keys"), Capability::List)
             .summary("Lists the ids of API keys, those that have ended too.")
@@ -59,7 +61,9 @@ fn one() -> [Endpoint; 3] {
         .json(|call: Call, request| async move {
             let access = call.session()?.guard().access();
             let id = named(access, call.optional_param("name"), call.param("id")).await?;
-            roll_key(access, call.principal()?, id, request).await.map(Data::new)
+            let made = roll_key(access, call.principal()?, id, request).await?;
+            call.record(MADE, &made.view.id);
+            Ok(Data::new(made))
         }),
         changing(
             Endpoint::write("keys.revoke", "/v1/keys/{id}/revoke").also("/v1/users/{name}/keys/{id}/revoke"),

@@ -3,7 +3,7 @@ use super::{
     renew_token, revoke_accessor, revoke_self, revoke_token, sweep_tokens,
 };
 use crate::Call;
-use crate::auth::USERS;
+use crate::auth::{ENDED, MADE, USERS};
 use crate::table::{Audit, Capability, Data, Draft, Endpoint, NoContent};
 
 /// Begins an endpoint about tokens of others.
@@ -30,13 +30,17 @@ fn making() -> [Endpoint; 2] {
             .permission(USERS, Capability::Write)
             .summary("Makes a token, with no more power than its maker has.")
             .json(|call: Call, request| async move {
-                create_token(call.session()?.guard(), call.principal()?, false, request).await
+                let made = create_token(call.session()?.guard(), call.principal()?, false, request).await?;
+                call.record(MADE, made.accessor());
+                Ok(made)
             }),
         of_others("token.create-orphan", "/v1/auth/token/create-orphan")
             .permission(USERS, Capability::Write)
             .summary("Makes a token that lives on when its maker is revoked.")
             .json(|call: Call, request| async move {
-                create_token(call.session()?.guard(), call.principal()?, true, request).await
+                let made = create_token(call.session()?.guard(), call.principal()?, true, request).await?;
+                call.record(MADE, made.accessor());
+                Ok(made)
             }),
     ]
 }
@@ -99,13 +103,15 @@ fn ending() -> [Endpoint; 4] {
             }),
         of_others("token.revoke", "/v1/auth/token/revoke").summary("Revokes a token, and all that it made.").json(
             |call: Call, request| async move {
-                revoke_token(call.session()?.guard().access(), request).await.map(|()| NoContent)
+                call.record(ENDED, revoke_token(call.session()?.guard().access(), request).await?.as_str());
+                Ok(NoContent)
             },
         ),
         of_others("token.revoke-accessor", "/v1/auth/token/revoke-accessor")
             .summary("Revokes a token, by its accessor, and all that it made.")
             .json(|call: Call, request| async move {
-                revoke_accessor(call.session()?.guard().access(), request).await.map(|()| NoContent)
+                call.record(ENDED, revoke_accessor(call.session()?.guard().access(), request).await?.as_str());
+                Ok(NoContent)
             }),
         of_others("token.tidy", "/v1/auth/token/tidy")
             .also("/v1/auth/approle/tidy/secret-id")
