@@ -9,7 +9,7 @@ use http::StatusCode;
 
 use crate::kv::lenient::Unsigned;
 use crate::kv::v1::{read_entry, remove_entry, write_entry};
-use crate::kv::{Keys, ListRequest, SecretJson, folder_of, list_names, secret_path};
+use crate::kv::{Keys, ListRequest, SecretJson, Way, folder_of, list_names, secret_path};
 use crate::{ApiError, TokenOwner};
 
 const NAMESPACE: &str = "secrets/cubbyhole";
@@ -27,7 +27,7 @@ pub async fn read(store: &Store, owner: &TokenOwner, path: &str) -> Result<Secre
 /// # Errors
 /// 400 without data; 413; fails if the store cannot be written.
 pub async fn write(store: &Store, owner: &TokenOwner, path: &str, data: &SecretJson) -> Result<(), ApiError> {
-    write_entry(&namespace(store)?, &name_of(owner, path)?, data, owner.expires).await
+    write_entry(&namespace(store)?, &name_of(owner, path)?, data, owner.expires, Way::Any).await
 }
 
 /// Removes a secret. Nothing happens if there is none.

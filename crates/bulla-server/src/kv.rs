@@ -22,12 +22,13 @@ mod subkeys;
 mod transcript;
 pub mod v1;
 mod versions;
+mod way;
 
 pub use config::{ConfigRequest, ConfigResponse, read_config, write_config};
 pub use custom::{CustomNotes, MAX_CUSTOM_KEY_LEN, MAX_CUSTOM_KEYS, MAX_CUSTOM_VALUE_LEN};
 pub use data::{
-    DataResponse, PatchResponse, VersionMetadata, WriteOptions, WriteRequest, delete_data, exists, patch_data,
-    read_data, write_data,
+    DataResponse, PatchResponse, VersionMetadata, WriteOptions, WriteRequest, delete_data, patch_data, read_data,
+    write_data, write_data_as,
 };
 pub use endpoints::{KV1, KV2, endpoints, v1_endpoints};
 pub use json::{MAX_DEPTH, MAX_SECRET_LEN, SecretJson};
@@ -35,13 +36,14 @@ pub use lenient::{Flag, Lenient, Seconds, Unsigned};
 pub use list::{Keys, ListRequest, MAX_KEYS};
 pub use metadata::{
     MetadataPatch, MetadataRequest, MetadataResponse, VersionState, delete_metadata, list, patch_metadata,
-    read_metadata, write_metadata,
+    read_metadata, write_metadata, write_metadata_as,
 };
 pub use moment::Moment;
 pub use path::MAX_PATH_LEN;
 pub use record::{DEFAULT_VERSIONS, MAX_VERSIONS};
 pub use subkeys::{Subkeys, SubkeysResponse, read_subkeys};
 pub use versions::{VersionsRequest, delete_versions, destroy_versions, undelete_versions};
+pub use way::Way;
 
 pub(crate) use endpoints::list_draft;
 pub(crate) use list::list_names;

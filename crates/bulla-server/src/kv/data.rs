@@ -14,6 +14,7 @@ use super::lenient::{Unsigned, optional};
 use super::moment::Moment;
 use super::patch::merge;
 use super::record::{Secret, Version};
+use super::way::Way;
 use crate::ApiError;
 use crate::engines::Engine;
 
@@ -161,14 +162,6 @@ pub async fn read_data(
     Err(ApiError::lost_race())
 }
 
-/// Says whether there is a secret, for those who may only write new ones, or only ones that are there.
-///
-/// # Errors
-/// Fails if the store cannot be read.
-pub async fn exists(store: &Store, engine: &Engine, path: &str) -> Result<bool, ApiError> {
-    Ok(Spot::of(store, engine, path)?.secret().await?.is_some())
-}
-
 /// Writes a new version.
 ///
 /// # Errors
@@ -181,9 +174,25 @@ pub async fn write_data(
     request: &WriteRequest,
     now: Timestamp,
 ) -> Result<VersionMetadata, ApiError> {
+    write_data_as(store, engine, path, request, Way::Any, now).await
+}
+
+/// Writes a new version, if it may be written in the way that it would be.
+///
+/// # Errors
+/// 403 if it may not; as [`write_data`].
+pub async fn write_data_as(
+    store: &Store,
+    engine: &Engine,
+    path: &str,
+    request: &WriteRequest,
+    way: Way,
+    now: Timestamp,
+) -> Result<VersionMetadata, ApiError> {
     let data = request.data()?;
     let spot = Spot::of(store, engine, path)?;
     spot.change(store, |change| {
+        way.check(change.secret.is_some())?;
         change.check_and_set(request.cas())?;
         add(change, data.clone(), now).map(Verdict::Write)
     })

@@ -1,8 +1,6 @@
 //! The endpoints of engines with secrets, for the table of the server.
 
-use std::future::Future;
-
-use super::{ListRequest, SecretJson, Unsigned, v1};
+use super::{ListRequest, SecretJson, Unsigned, Way, v1};
 use crate::engines::Engine;
 use crate::table::{Audit, Capability, Data, Draft, Endpoint, Kind, NoContent};
 use crate::{ApiError, Call};
@@ -40,8 +38,7 @@ pub fn v1_endpoints() -> Vec<Endpoint> {
         change(Endpoint::write("kv1.write", "{path..}"), Capability::Write).summary("Writes a secret.").json(
             |call: Call, data: SecretJson| async move {
                 let (store, engine, path) = (call.project().entries(), engine(&call)?, call.param("path"));
-                check_way(&call, v1::exists(store, engine, path)).await?;
-                v1::write(store, engine, path, &data).await?;
+                v1::write_as(store, engine, path, &data, way(&call)?).await?;
                 Ok(NoContent)
             },
         ),
@@ -79,20 +76,14 @@ fn engine(call: &Call) -> Result<&Engine, ApiError> {
     call.mount()?.engine().ok_or_else(ApiError::nothing)
 }
 
-/// Refuses a write to whoever may only make secrets, where there is one, or may only change them, where there is none.
-async fn check_way(call: &Call, exists: impl Future<Output = Result<bool, ApiError>>) -> Result<(), ApiError> {
-    let may = |capability| call.admitted().may(capability);
-    let is_allowed = match (may(Capability::Create), may(Capability::Update)) {
-        (create, update) if create == update => update,
-        (create, update) => {
-            if exists.await? {
-                update
-            } else {
-                create
-            }
-        }
-    };
-    if is_allowed { Ok(()) } else { Err(ApiError::forbidden()) }
+/// Returns in which way the caller may write: make secrets, change them, or both.
+fn way(call: &Call) -> Result<Way, ApiError> {
+    match (call.admitted().may(Capability::Create), call.admitted().may(Capability::Update)) {
+        (true, true) => Ok(Way::Any),
+        (true, false) => Ok(Way::New),
+        (false, true) => Ok(Way::Replace),
+        (false, false) => Err(ApiError::forbidden()),
+    }
 }
 
 impl ListRequest {
@@ -144,8 +135,8 @@ fn data() -> Vec<Endpoint> {
             .summary("Writes a new version of a secret.")
             .json(|call: Call, request| async move {
                 let (store, engine, path) = (call.project().entries(), engine(&call)?, call.param("path"));
-                check_way(&call, super::exists(store, engine, path)).await?;
-                super::write_data(store, engine, path, &request, call.app().now()).await.map(Data::new)
+                let (way, now) = (way(&call)?, call.app().now());
+                super::write_data_as(store, engine, path, &request, way, now).await.map(Data::new)
             }),
         change(Endpoint::patch("kv2.patch", "data/{path..}"), Capability::Patch)
             .summary("Writes a new version of a secret, by a merge patch of the newest.")
@@ -221,8 +212,7 @@ fn metadata() -> Vec<Endpoint> {
             .summary("Changes what is known of a secret.")
             .json(|call: Call, request| async move {
                 let (store, engine, path) = (call.project().entries(), engine(&call)?, call.param("path"));
-                check_way(&call, super::exists(store, engine, path)).await?;
-                super::write_metadata(store, engine, path, &request, call.app().now()).await?;
+                super::write_metadata_as(store, engine, path, &request, way(&call)?, call.app().now()).await?;
                 Ok(NoContent)
             }),
         change(Endpoint::patch("kv2.patch-metadata", "metadata/{path..}"), Capability::Patch)

@@ -15,6 +15,7 @@ use super::list::{Keys, ListRequest, list_names};
 use super::moment::{Moment, text_of_seconds};
 use super::path::folder_of;
 use super::record::Secret;
+use super::way::Way;
 use crate::ApiError;
 use crate::engines::{Engine, EngineKind};
 
@@ -131,14 +132,31 @@ pub async fn write_metadata(
     request: &MetadataRequest,
     now: Timestamp,
 ) -> Result<(), ApiError> {
+    write_metadata_as(store, engine, path, request, Way::Any, now).await
+}
+
+/// Changes what is known of a secret, if it may be written in the way that it would be.
+///
+/// # Errors
+/// 403 if it may not; as [`write_metadata`].
+pub async fn write_metadata_as(
+    store: &Store,
+    engine: &Engine,
+    path: &str,
+    request: &MetadataRequest,
+    way: Way,
+    now: Timestamp,
+) -> Result<(), ApiError> {
     check_max_versions(request.max_versions)?;
     let lifetime = request.delete_version_after.map(lifetime).transpose()?;
     let custom = request.custom_metadata.as_ref().map(CustomNotes::whole).transpose()?;
     let spot = Spot::of(store, engine, path)?;
-    if *request == MetadataRequest::default() {
-        return Ok(());
-    }
+    let says_nothing = *request == MetadataRequest::default();
     spot.change(store, |change| {
+        way.check(change.secret.is_some())?;
+        if says_nothing {
+            return Ok(Verdict::Keep(()));
+        }
         let secret = change.secret.get_or_insert_with(|| Secret::new(now));
         secret.max_versions = request.max_versions.map_or(secret.max_versions, |set| set.0);
         secret.cas_required = request.cas_required.map_or(secret.cas_required, |set| set.0);

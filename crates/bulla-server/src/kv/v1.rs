@@ -10,6 +10,7 @@ use super::json::SecretJson;
 use super::lenient::Seconds;
 use super::list::{Keys, ListRequest, list_names};
 use super::path::{folder_of, secret_path};
+use super::way::Way;
 use crate::ApiError;
 use crate::engines::{Engine, EngineKind};
 
@@ -38,8 +39,15 @@ pub async fn read(store: &Store, engine: &Engine, path: &str) -> Result<ReadResp
 /// # Errors
 /// 400 without data; 413; fails if the store cannot be written.
 pub async fn write(store: &Store, engine: &Engine, path: &str, data: &SecretJson) -> Result<(), ApiError> {
-    let namespace = engine.namespace(store, EngineKind::Kv1)?;
-    write_entry(&namespace, &name_of(path)?, data, None).await
+    write_as(store, engine, path, data, Way::Any).await
+}
+
+/// Writes a secret, if it may be written in the way that it would be.
+///
+/// # Errors
+/// 403 if it may not; as [`write`].
+pub async fn write_as(store: &Store, engine: &Engine, path: &str, data: &SecretJson, way: Way) -> Result<(), ApiError> {
+    write_entry(&engine.namespace(store, EngineKind::Kv1)?, &name_of(path)?, data, None, way).await
 }
 
 /// Removes a secret. Nothing happens if there is none.
@@ -59,18 +67,6 @@ pub async fn list(store: &Store, engine: &Engine, folder: &str, request: &ListRe
     list_names(&engine.namespace(store, EngineKind::Kv1)?, &prefix, request).await
 }
 
-/// Says whether there is a secret, for those who may only write new ones, or only ones that are there.
-///
-/// # Errors
-/// Fails if the store cannot be read.
-pub async fn exists(store: &Store, engine: &Engine, path: &str) -> Result<bool, ApiError> {
-    match engine.namespace(store, EngineKind::Kv1)?.stat(&name_of(path)?, &GetOptions::default()).await {
-        Ok(_) => Ok(true),
-        Err(StoreError::NotFound(_)) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// Reads the data of an entry.
 pub(crate) async fn read_entry(namespace: &Namespace, name: &[u8], path: &str) -> Result<SecretJson, ApiError> {
     match namespace.get(name, &GetOptions::default()).await {
@@ -80,23 +76,39 @@ pub(crate) async fn read_entry(namespace: &Namespace, name: &[u8], path: &str) -
     }
 }
 
-/// Writes the data of an entry.
+/// Writes the data of an entry, in a way in which it may be written.
 pub(crate) async fn write_entry(
     namespace: &Namespace,
     name: &[u8],
     data: &SecretJson,
     expires: Option<Timestamp>,
+    way: Way,
 ) -> Result<(), ApiError> {
     data.check()?;
     if super::patch::members(data.expose())?.is_empty() {
         return Err(ApiError::new(http::StatusCode::BAD_REQUEST, "no_data", "missing data fields"));
     }
     let lifetime = expires.map_or(Lifetime::Unlimited, Lifetime::Until);
-    let options = PutOptions { sensitive: true, lifetime, ..PutOptions::default() };
     let mut rounds = Rounds::default();
     loop {
-        let put = namespace.put(name, data.expose().as_bytes(), &options).await;
-        if let Some(done) = rounds.settle(put.map(drop).map_err(ApiError::from)) {
+        let expected = match way {
+            Way::Any => ExpectedVersion::Any,
+            Way::New => ExpectedVersion::Absent,
+            Way::Replace => match namespace.stat(name, &GetOptions::default()).await {
+                Ok(stat) => ExpectedVersion::Version(stat.version),
+                Err(StoreError::NotFound(_)) => return Err(ApiError::forbidden()),
+                Err(error) => return Err(error.into()),
+            },
+        };
+        let options = PutOptions { sensitive: true, lifetime, expected, ..PutOptions::default() };
+        let put = match namespace.put(name, data.expose().as_bytes(), &options).await {
+            // There is one, which is not to be replaced.
+            Err(StoreError::VersionMismatch { .. }) if way == Way::New => Err(ApiError::forbidden()),
+            // Another was put in its place: that one may be replaced as well.
+            Err(StoreError::VersionMismatch { .. }) => Err(ApiError::lost_race()),
+            put => put.map(drop).map_err(ApiError::from),
+        };
+        if let Some(done) = rounds.settle(put) {
             return done;
         }
     }

@@ -2,7 +2,9 @@
 
 use std::thread;
 
-use bulla_server::kv;
+use bulla_server::ApiError;
+use bulla_server::engines::Engines;
+use bulla_server::kv::{self, SecretJson};
 use pollster::block_on;
 use serde_json::json;
 use tempfile::TempDir;
@@ -40,6 +42,44 @@ fn of_writes_that_expect_one_version_one_is_made() {
                 .sum()
         });
         assert_eq!(made, 1, "version {version}");
+    }
+}
+
+#[test]
+fn of_many_who_may_only_make_a_secret_one_makes_it() {
+    let store = memory();
+    let kv1 = serde_json::from_value(json!({ "type": "kv" })).unwrap();
+    block_on(Engines::new(store.clone()).enable("plain", &kv1)).unwrap();
+    let (secret, plain) = (mount(&store, "secret"), mount(&store, "plain"));
+    for round in 0..20 {
+        let path = format!("a/{round}");
+        let made = |way: kv::Way| {
+            let answers: Vec<_> = thread::scope(|scope| {
+                let write = |n: u64| {
+                    let (store, secret, plain, path) = (&store, &secret, &plain, &path);
+                    scope.spawn(move || {
+                        let data = request(&json!({ "by": n }), None);
+                        let with_versions = kv::write_data_as(store, secret, path, &data, way, NOW);
+                        let data = SecretJson::parse(r#"{"k":"v"}"#).unwrap();
+                        let without = kv::v1::write_as(store, plain, path, &data, way);
+                        (block_on(with_versions).map(drop), block_on(without))
+                    })
+                };
+                let threads: Vec<_> = (0..THREADS).map(write).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            let good = |answer: &Result<(), ApiError>| match answer {
+                Ok(()) => 1,
+                Err(error) => {
+                    assert_eq!(error.status(), 403, "{error:?}");
+                    0
+                }
+            };
+            answers.iter().fold((0, 0), |sum, (with, without)| (sum.0 + good(with), sum.1 + good(without)))
+        };
+        assert_eq!(made(kv::Way::Replace), (0, 0), "there is none");
+        assert_eq!(made(kv::Way::New), (1, 1));
+        assert_eq!(made(kv::Way::Replace), (THREADS, THREADS));
     }
 }
 
