@@ -82,33 +82,40 @@ impl Keeper {
     }
 
     async fn sweep_cubbyholes(&self) {
+        let store = self.session.project().entries();
         let after = self.swept.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match self.sweep_cubbyholes_behind(after).await {
-            Ok(last) => *self.swept.lock().unwrap_or_else(PoisonError::into_inner) = last,
-            Err(error) => tracing::warn!(code = error.code(), "cubbyholes of tokens that are gone cannot be removed"),
+        let owners = match cubbyhole::owners(store, after, CUBBYHOLES).await {
+            Ok(owners) => owners,
+            Err(error) => return cannot_sweep(&error),
+        };
+        for token_id in &owners {
+            // What cannot be removed, or is not known, is passed over: what lies behind it is not to wait for it.
+            match self.has_ended(token_id).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    if let Err(error) = cubbyhole::forget(store, token_id).await {
+                        cannot_sweep(&error);
+                    }
+                }
+                Err(error) => cannot_sweep(&error.into()),
+            }
         }
+        *self.swept.lock().unwrap_or_else(PoisonError::into_inner) = owners.into_iter().next_back();
     }
 
-    /// Returns behind which token to go on; `None` at the end.
-    async fn sweep_cubbyholes_behind(&self, after: Option<String>) -> Result<Option<String>, ApiError> {
-        let (store, access) = (self.session.project().entries(), self.session.guard().access());
-        let mut last = None;
-        for token_id in cubbyhole::owners(store, after, CUBBYHOLES).await? {
-            let is_there = match token_id.parse::<CredentialId>() {
-                Ok(accessor) => match access.lookup_token(accessor).await {
-                    Ok(_) => true,
-                    Err(AccessError::UnknownToken) => false,
-                    Err(error) => return Err(error.into()),
-                },
-                Err(_) => false,
-            };
-            if !is_there {
-                cubbyhole::forget(store, &token_id).await?;
-            }
-            last = Some(token_id);
+    /// Says whether a token is gone, for good.
+    async fn has_ended(&self, token_id: &str) -> Result<bool, AccessError> {
+        let Ok(accessor) = token_id.parse::<CredentialId>() else { return Ok(true) };
+        match self.session.guard().access().lookup_token(accessor).await {
+            Ok(_) => Ok(false),
+            Err(AccessError::UnknownToken) => Ok(true),
+            Err(error) => Err(error),
         }
-        Ok(last)
     }
+}
+
+fn cannot_sweep(error: &ApiError) {
+    tracing::warn!(code = error.code(), "cubbyholes of tokens that are gone cannot be removed");
 }
 
 /// The audit log takes what has to be recorded.
