@@ -4,7 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 
 use super::keys::ListKeysRequest;
-use super::{Answer, DecryptRequest, ExportRequest, Number, RewrapRequest, VerifyRequest};
+use super::{Answer, DecryptRequest, ExportRequest, Number, RewrapRequest, VerifyRequest, wrapped};
 use crate::app::giving_away;
 use crate::table::{Audit, Capability, Data, Draft, Endpoint, Kind, NoContent, Respond};
 use crate::{ApiError, Call, RequestId};
@@ -206,8 +206,8 @@ fn values() -> Vec<Endpoint> {
         ),
         using("transit.decrypt", "decrypt/{name}").summary("Decrypts a ciphertext, or a batch.").large().json(
             |call: Call, request: DecryptRequest| async move {
-                let batch = request.batch_input.as_ref();
-                call.admitted().set_batch(batch.and_then(|batch| batch.digest(|item| item.ciphertext.as_ref())));
+                let items = request.batch_input.iter().flat_map(|batch| &batch.0);
+                call.admitted().set_batch(wrapped::digest(items.map(|item| item.ciphertext.as_ref())));
                 super::decrypt(call.project(), mount(&call)?, call.param("name"), request).await
             },
         ),
@@ -215,8 +215,8 @@ fn values() -> Vec<Endpoint> {
             .summary("Brings ciphertexts under another version, without showing what is in them.")
             .large()
             .json(|call: Call, request: RewrapRequest| async move {
-                let batch = request.batch_input.as_ref();
-                call.admitted().set_batch(batch.and_then(|batch| batch.digest(|item| item.ciphertext.as_ref())));
+                let items = request.batch_input.iter().flat_map(|batch| &batch.0);
+                call.admitted().set_batch(wrapped::digest(items.map(|item| item.ciphertext.as_ref())));
                 super::rewrap(call.project(), mount(&call)?, call.param("name"), request).await
             }),
         using("transit.datakey", "datakey/{form}/{name}")
@@ -245,9 +245,9 @@ fn one_way() -> Vec<Endpoint> {
             .large()
             .json(|call: Call, request: VerifyRequest| async move {
                 let (name, algorithm) = (call.param("name"), call.optional_param("algorithm"));
-                let batch = request.batch_input.as_ref();
-                let shown = batch.and_then(|batch| batch.digest(|item| item.signature.as_ref().or(item.hmac.as_ref())));
-                call.admitted().set_batch(shown);
+                let items = request.batch_input.iter().flat_map(|batch| &batch.0);
+                let shown = items.map(|item| item.signature.as_ref().or(item.hmac.as_ref()));
+                call.admitted().set_batch(wrapped::digest(shown));
                 super::verify(call.project(), mount(&call)?, name, algorithm, request).await
             }),
         using("transit.hmac", "hmac/{name}")

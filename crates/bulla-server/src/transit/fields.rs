@@ -6,7 +6,6 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use bulla_guard::audit;
 use data_encoding::BASE64;
 use schemars::JsonSchema;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, SeqAccess, Unexpected, Visitor};
@@ -223,13 +222,6 @@ impl<'de> Deserialize<'de> for Period {
 /// The items of a batch, at most [`MAX_BATCH`].
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
 pub struct Batch<T>(pub Vec<T>);
-
-impl<T> Batch<T> {
-    /// Digests what everybody may know of the items, for the audit log.
-    pub(super) fn digest(&self, public: impl Fn(&T) -> Option<&String>) -> Option<audit::Batch> {
-        audit::Batch::of(self.0.iter().map(|item| public(item).map_or("", String::as_str)))
-    }
-}
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Batch<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

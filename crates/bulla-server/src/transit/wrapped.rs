@@ -1,5 +1,6 @@
 //! The text form of what the API hands out: `vault:v`, the number of the version, `:`, and base64.
 
+use bulla_guard::audit::Batch;
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
@@ -21,6 +22,13 @@ pub(super) enum Kind {
 pub(super) struct Wrapped<'a> {
     pub(super) version: u64,
     pub(super) encoded: &'a str,
+}
+
+/// Digests the texts that the items of a batch brought, for the audit log; `None` without any. What is not in this form counts as an empty text: it may
+/// be a secret that somebody put into the wrong field.
+pub(super) fn digest<'a>(texts: impl Iterator<Item = Option<&'a String>>) -> Option<Batch> {
+    let is_ours = |text: &&str| Kind::Ciphertext.parse(text).is_ok();
+    Batch::of(texts.map(|text| text.map(String::as_str).filter(is_ours).unwrap_or_default()))
 }
 
 impl Kind {
