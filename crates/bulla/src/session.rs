@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use bulla_backend::{Event, RealDisk, Recorder};
+use bulla_backend::{Clock, Event, RealDisk, Recorder};
 use bulla_guard::access::{Access, AccessOptions};
 use bulla_guard::admission::{Admitted, Ask, Denied, Guard};
 use bulla_guard::audit::{AuditError, AuditRecorder, Checkpoint, Log, LogOptions, Outcome, Reprove, Witness, publish};
@@ -73,13 +73,26 @@ pub struct Session {
 }
 
 /// How a session is opened.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[must_use]
 pub struct SessionOptions {
     audit_folder: Option<PathBuf>,
     quotas: Option<Quotas>,
     guesses: GuessSettings,
     reprove: Reprove,
+    clock: Arc<dyn Clock>,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            audit_folder: None,
+            quotas: None,
+            guesses: GuessSettings::default(),
+            reprove: Reprove::default(),
+            clock: clock(),
+        }
+    }
 }
 
 impl SessionOptions {
@@ -98,6 +111,11 @@ impl SessionOptions {
         Self { guesses, ..self }
     }
 
+    /// Has the guard take the time from another clock: of what ends, of quotas and delays, and of records. Keys and entries keep the project's.
+    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
     /// Sets how much of the audit log is proven anew: everything, or only the end, for a process that lives for one command.
     pub fn reprove(self, reprove: Reprove) -> Self {
         Self { reprove, ..self }
@@ -111,23 +129,24 @@ impl Session {
     /// [`Error::Access`] if who may do what cannot be read, or was put back to an older state; [`Error::Audit`] if the log of this machine is not
     /// what was signed, or cannot be opened.
     pub async fn open(project: Arc<Project>, options: SessionOptions) -> Result<Self> {
-        let access = project.access().await?;
+        let SessionOptions { audit_folder, quotas, guesses, reprove, clock } = options;
+        let access = project.access_at(clock.clone()).await?;
         let pin = project.access_pin();
         let keyring = project.keyring();
-        let folder = project.audit_folder(options.audit_folder)?;
+        let folder = project.audit_folder(audit_folder)?;
         files::create_folders(&folder).map_err(|source| Error::File {
             operation: "create the folder",
             path: folder.clone(),
             source,
         })?;
         let key = audit_key(&project).await?;
-        let mut log = LogOptions::new(project.id(), keyring.identity().clone(), key, clock());
-        log.reprove = options.reprove;
+        let mut log = LogOptions::new(project.id(), keyring.identity().clone(), key, clock.clone());
+        log.reprove = reprove;
         log.outside = project.published_checkpoint().await?;
         let log = Arc::new(Log::open(Arc::new(RealDisk), &folder, log)?);
         project.violations.hear(&log);
-        let quotas = options.quotas.unwrap_or_else(default_quotas);
-        let guard = Guard::new(Arc::new(access), log, clock(), quotas, options.guesses);
+        let quotas = quotas.unwrap_or_else(default_quotas);
+        let guard = Guard::new(Arc::new(access), log, clock, quotas, guesses);
         let session = Self {
             project,
             guard,
@@ -288,10 +307,14 @@ impl Project {
     /// # Errors
     /// [`Error::Access`] if it cannot be read, or was put back to an older state.
     pub async fn access(&self) -> Result<Access> {
+        self.access_at(clock()).await
+    }
+
+    async fn access_at(&self, clock: Arc<dyn Clock>) -> Result<Access> {
         let known = self.access_pin().as_ref().map(AccessPinFile::load).transpose()?.flatten();
         // Whoever this process runs as has the identity, and with it everything.
         let options = AccessOptions { owner_uid: Some(this_user()) };
-        Ok(Access::open(self.keyring().clone(), self.states.clone(), clock(), known.as_ref(), options).await?)
+        Ok(Access::open(self.keyring().clone(), self.states.clone(), clock, known.as_ref(), options).await?)
     }
 
     fn access_pin(&self) -> Option<AccessPinFile> {

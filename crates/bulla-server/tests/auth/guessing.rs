@@ -56,7 +56,7 @@ async fn each_wrong_secret_makes_its_source_wait_longer_and_nobody_else() {
     // The second costs more than the first.
     guess(1).await.refused(403, "bad_credential");
     assert_eq!(wait(&guess(2).await), 1);
-    tokio::time::sleep(Duration::from_millis(1_050)).await;
+    world.clock.advance(Duration::from_millis(1_050));
     guess(3).await.refused(403, "bad_credential");
     assert_eq!(wait(&guess(4).await), 3);
 }

@@ -26,6 +26,7 @@ async fn what_is_not_good_lets_nobody_in_and_says_no_more() {
     world.access().revoke_key(revoked.key.id, bulla_guard::access::RevocationReason::Compromised, "").await.unwrap();
     let short = NewApiKey { lifetime: Some(Duration::from_millis(1)), ..NewApiKey::default() };
     let expired = world.access().create_key(&p("ann"), &short).await.unwrap();
+    world.clock.advance(Duration::from_millis(2));
     let gone = world.user("bob", &[("user", None)]).await;
     world.access().delete_user(&p("bob")).await.unwrap();
     // The secret of one with the id of another: anybody can compute the checksum.

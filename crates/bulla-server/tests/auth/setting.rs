@@ -3,9 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bulla::{Project, Session, SessionOptions};
+use bulla_backend::{Clock, Timestamp};
 use bulla_guard::access::{Access, NewApiKey, RoleGrant, UserName};
 use bulla_guard::limits::{GuessSettings, Quota, Quotas};
 use bulla_server::transit::{TRANSIT, TransitOptions, endpoints as transit};
@@ -25,9 +27,30 @@ pub(super) struct Got {
 
 pub(super) struct World {
     pub(super) app: Arc<App>,
+    pub(super) clock: SetClock,
     pub(super) session: Arc<Session>,
     pub(super) root: String,
     pub(super) folder: tempfile::TempDir,
+}
+
+/// A clock that goes on when it is told to.
+#[derive(Debug, Clone)]
+pub(super) struct SetClock(Arc<AtomicU64>);
+
+impl SetClock {
+    fn new() -> Self {
+        Self(Arc::new(AtomicU64::new(1_800_000_000_000)))
+    }
+
+    pub(super) fn advance(&self, duration: Duration) {
+        self.0.fetch_add(u64::try_from(duration.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
 }
 
 /// Parses what a test writes.
@@ -55,14 +78,16 @@ impl World {
     pub(super) async fn with(options: SessionOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let project = Arc::new(Project::in_memory().await.unwrap());
-        let options = options.audit_folder(folder.path().join("audit"));
+        let clock = SetClock::new();
+        let options = options.audit_folder(folder.path().join("audit")).clock(Arc::new(clock.clone()));
         let session = Arc::new(Session::open(project.clone(), options).await.unwrap());
         let app = App::builder(project, SessionDoor::new(session.clone()))
+            .clock(Arc::new(clock.clone()))
             .endpoints(auth::endpoints())
             .kind(TRANSIT, transit())
             .mount(Mount::new("transit/", TRANSIT).with_options(TransitOptions::default()));
         let root = session.guard().access().create_root_token().await.unwrap();
-        Self { app: app.build().unwrap(), root: root.secret.expose().to_owned(), session, folder }
+        Self { app: app.build().unwrap(), clock, root: root.secret.expose().to_owned(), session, folder }
     }
 
     pub(super) fn access(&self) -> &Access {

@@ -98,7 +98,7 @@ async fn a_token_is_bound_to_its_time_its_uses_and_its_addresses() {
     }
     let short = make(r#"{"policies": ["default"], "ttl": 1}"#).await;
     world.ask(Some(&short), "GET", SELF, "").await.ok();
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    world.clock.advance(Duration::from_millis(1_100));
     world.ask_from(network("192.0.2.77"), Some(&short), "GET", SELF, "").await.refused(403, "bad_credential");
     let fixed = make(r#"{"policies": ["default"], "renewable": false}"#).await;
     world.ask(Some(&fixed), "POST", "auth/token/renew-self", "").await.refused(400, "not_renewable");
