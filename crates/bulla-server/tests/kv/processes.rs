@@ -28,10 +28,11 @@ fn spawn(folder: &Path, work: &str) -> Child {
         .unwrap()
 }
 
-fn say(text: &str) {
+/// Says something, unless nobody listens any more: whoever does is about to kill this process.
+fn say(text: &str) -> std::io::Result<()> {
     // The harness writes to the same line before.
     let mut stdout = std::io::stdout();
-    write!(stdout, "\n> {text}\n").and_then(|()| stdout.flush()).unwrap();
+    write!(stdout, "\n> {text}\n").and_then(|()| stdout.flush())
 }
 
 /// What the processes do; without a folder, nothing.
@@ -69,7 +70,9 @@ fn child() {
                 let padding = "x".repeat(if n % 3 == 0 { 70_000 } else { 10 });
                 let data = request(&json!({ "by": std::process::id(), "n": n, "padding": padding }), None);
                 let written = block_on(kv::write_data(&store, &secret, "kept", &data, NOW)).unwrap();
-                say(&format!("{} {n}", written.version));
+                if say(&format!("{} {n}", written.version)).is_err() {
+                    return;
+                }
             }
         }
         other => panic!("{other}"),
