@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bulla_backend::{Documents, SqliteDocuments, SqliteOptions};
-use bulla_guard::access::{Access, NewApiKey, Permission, Permissions, RevocationReason, UserName};
+use bulla_guard::access::{
+    Access, AppRole, Cidr, Credential, NewApiKey, PeerInfo, Permission, Permissions, RevocationReason, UserName,
+};
 
 use super::setting::{Scene, block, grant, p, signed_in};
 
@@ -59,6 +61,29 @@ fn no_change_is_lost_among_many_writers() {
     // One generation a change: the user, the roles, and what each thread did.
     let changes = 1 + THREADS * CHANGES + THREADS * (2 * CHANGES + CHANGES / 2);
     assert_eq!(handles[0].pin().generation(), changes as u64);
+}
+
+#[test]
+fn no_change_of_an_approle_is_lost() {
+    let scene = Scene::begin();
+    let access = scene.open();
+    let secret = block(access.create_root_token()).unwrap().secret;
+    let root = block(access.authenticate(&Credential::Bearer(&secret), &PeerInfo::default())).unwrap();
+    let handles: Vec<Access> = (0..THREADS).map(|_| scene.open()).collect();
+    std::thread::scope(|scope| {
+        for (thread, access) in handles.iter().enumerate() {
+            let root = &root;
+            scope.spawn(move || {
+                for change in 0..CHANGES {
+                    let cidr: Cidr = p(&format!("10.{thread}.{change}.0/24"));
+                    let add = |role: &mut AppRole| role.token_cidrs.push(cidr);
+                    block(access.given_by(root).change_approle(&p("ci"), add)).unwrap();
+                }
+            });
+        }
+    });
+    let (_, role) = block(scene.open().approle(&p("ci"))).unwrap();
+    assert_eq!(role.token_cidrs.len(), THREADS * CHANGES);
 }
 
 #[test]
