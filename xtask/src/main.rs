@@ -2,7 +2,7 @@
 //! pass, on a developer's machine and on a server alike.
 //!
 //! [`arguments`] says what was asked, [`workspace`] where the parts are, [`process`] how other programs are run, [`services`]
-//! which servers the tests need; [`steps`] holds what the test command consists of, in order, a file for each.
+//! which servers the tests need, [`system`] which programs; [`steps`] holds what the test command consists of, in order, a file for each.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program that speaks to its user")]
 
@@ -11,6 +11,7 @@ mod failure;
 mod process;
 mod services;
 mod steps;
+mod system;
 mod workspace;
 
 use std::process::ExitCode;

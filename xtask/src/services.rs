@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::process::Process;
+use crate::system;
 use crate::workspace::Workspace;
 
 /// Names the variable that tells the tests where the server is.
@@ -28,6 +29,8 @@ const FOLDERS: [&str; 4] = [
     "/usr/local/opt/postgresql@*/bin",
 ];
 const NEEDED: [&str; 3] = ["initdb", "pg_ctl", "postgres"];
+const ADVICE: &str =
+    "PostgreSQL 14 or later is needed for the tests: initdb, pg_ctl and postgres (Debian: the package postgresql)";
 
 /// A PostgreSQL server that runs.
 #[derive(Debug)]
@@ -170,7 +173,7 @@ pub(crate) fn programs() -> Result<PathBuf, Failure> {
     if let Some(found) = find() {
         return Ok(found);
     }
-    install()?;
+    system::install("postgresql", ADVICE)?;
     find().ok_or_else(|| {
         Failure::new("PostgreSQL was installed, and yet initdb, pg_ctl and postgres are not to be found")
     })
@@ -199,40 +202,12 @@ fn versions(pattern: &str) -> Vec<PathBuf> {
     found.into_iter().map(|(_, path)| path).collect()
 }
 
-fn install() -> Result<(), Failure> {
-    let advice =
-        "PostgreSQL 14 or later is needed for the tests: initdb, pg_ctl and postgres (Debian: the package postgresql)";
-    if Process::new("apt-get").arg("--version").quietly().is_err() {
-        return Err(Failure::new(advice));
-    }
-    let apt_get = || -> Result<Process, Failure> {
-        if user_id("-u", None)? == 0 {
-            return Ok(Process::new("apt-get"));
-        }
-        // Without a password, or not at all: nobody may be there to type it.
-        Ok(Process::new("sudo").args(["--non-interactive", "apt-get"]))
-    };
-    let options = ["--quiet", "--yes", "--no-install-recommends"];
-    let frontend = ("DEBIAN_FRONTEND", "noninteractive");
-    let installed = apt_get()?
-        .arg("update")
-        .arg("--quiet")
-        .run()
-        .and_then(|()| apt_get()?.arg("install").args(options).arg("postgresql").env(frontend.0, frontend.1).run());
-    installed.map_err(|failure| Failure::new(format!("{failure}\n{advice}")))
-}
-
 /// Returns whom servers run as: nobody, where we are root, which PostgreSQL refuses; else ourselves.
 fn unprivileged() -> Result<Option<u32>, Failure> {
-    match user_id("-u", None)? {
-        0 => user_id("-u", Some("nobody")).map(Some),
+    match system::user_id("-u", None)? {
+        0 => system::user_id("-u", Some("nobody")).map(Some),
         _ => Ok(None),
     }
-}
-
-fn user_id(option: &str, name: Option<&str>) -> Result<u32, Failure> {
-    let printed = Process::new("id").arg(option).args(name).output()?;
-    printed.trim().parse().map_err(|_| Failure::new(format!("id printed {printed:?}, which is no number")))
 }
 
 fn program(folder: &Path, name: &str, user: Option<u32>) -> Process {

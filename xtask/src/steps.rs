@@ -15,6 +15,7 @@ use crate::arguments::Options;
 use crate::failure::Failure;
 use crate::process::Process;
 use crate::services;
+use crate::system;
 use crate::workspace::Workspace;
 
 pub(crate) struct Step {
@@ -95,6 +96,8 @@ fn prepare(workspace: &Workspace) -> Result<(), Failure> {
     tools::ensure(workspace, &tools::CARGO_DENY)?;
     tools::ensure(workspace, &tools::CARGO_FUZZ)?;
     services::programs()?;
+    system::ensure("strace", "to make system calls fail")?;
+    system::ensure("curl", "to speak to the server as people do")?;
     venv::openbao(&venv::ensure(workspace)?).map(drop)
 }
 

@@ -31,8 +31,8 @@ const LONGEST: Duration = Duration::from_secs(30);
 const SMALL: &[u8] = b"a small value";
 const LARGE: usize = 300_000;
 
-/// Does what a test does on a disk of its own, in a program and a namespace of its own.
-fn on_own_disk(test: &str, options: &str, body: impl FnOnce(&Path)) {
+/// Does what a test, whose whole name is given, does on a disk of its own, in a program and a namespace of its own.
+pub(crate) fn on_own_disk(test: &str, options: &str, body: impl FnOnce(&Path)) {
     if let Some(folder) = env::var_os(DISK) {
         let folder = PathBuf::from(folder);
         mount(
@@ -50,7 +50,7 @@ fn on_own_disk(test: &str, options: &str, body: impl FnOnce(&Path)) {
     }
     let mut again = Command::new("unshare");
     again.args(UNSHARE).arg(env::current_exe().unwrap());
-    again.args(["--exact", &format!("disks::{test}"), "--nocapture", "--test-threads=1"]).env(DISK, folder.path());
+    again.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(DISK, folder.path());
     let run = Run::of(&mut again);
     assert!(run.code == Some(0) && run.text().contains("1 passed"), "{}\n{}", run.text(), run.stderr);
 }
@@ -272,7 +272,7 @@ fn log_len(sandbox: &Sandbox) -> u64 {
 
 #[test]
 fn a_project_on_a_read_only_disk_is_read_and_not_written() {
-    on_own_disk("a_project_on_a_read_only_disk_is_read_and_not_written", "size=64m", |disk| {
+    on_own_disk("disks::a_project_on_a_read_only_disk_is_read_and_not_written", "size=64m", |disk| {
         let sandbox = project(disk, "sqlite:.bulla");
         assert_eq!(log_len(&sandbox), 0);
         for missing in [&[][..], &["-shm"], &["-wal"], &["-turn", "-lock"]] {
@@ -290,7 +290,7 @@ fn a_project_on_a_read_only_disk_is_read_and_not_written() {
 
 #[test]
 fn a_project_in_json_files_on_a_read_only_disk_is_read_and_not_written() {
-    on_own_disk("a_project_in_json_files_on_a_read_only_disk_is_read_and_not_written", "size=64m", |disk| {
+    on_own_disk("disks::a_project_in_json_files_on_a_read_only_disk_is_read_and_not_written", "size=64m", |disk| {
         let sandbox = project(disk, "json:.bulla");
         remount("remount,ro", disk);
         all_is_read(&sandbox);
@@ -301,7 +301,7 @@ fn a_project_in_json_files_on_a_read_only_disk_is_read_and_not_written() {
 
 #[test]
 fn what_is_damaged_on_a_read_only_disk_is_reported_and_stays() {
-    on_own_disk("what_is_damaged_on_a_read_only_disk_is_reported_and_stays", "size=64m", |disk| {
+    on_own_disk("disks::what_is_damaged_on_a_read_only_disk_is_reported_and_stays", "size=64m", |disk| {
         let sandbox = Sandbox::empty_in(disk);
         sandbox.run(["init"]).succeeds();
         sandbox.feed(&noise(LARGE, 1), ["put", "large"]).succeeds();
@@ -326,7 +326,7 @@ fn what_is_damaged_on_a_read_only_disk_is_reported_and_stays() {
 
 #[test]
 fn a_pin_that_cannot_be_written_is_held_against_the_log_all_the_same() {
-    on_own_disk("a_pin_that_cannot_be_written_is_held_against_the_log_all_the_same", "size=64m", |disk| {
+    on_own_disk("disks::a_pin_that_cannot_be_written_is_held_against_the_log_all_the_same", "size=64m", |disk| {
         let sandbox = Sandbox::empty_in(disk);
         sandbox.run(["init"]).succeeds();
         sandbox.feed(SMALL, ["put", "small"]).succeeds();
@@ -346,7 +346,7 @@ fn a_pin_that_cannot_be_written_is_held_against_the_log_all_the_same() {
 
 #[test]
 fn what_a_killed_writer_left_in_the_log_is_read_on_a_read_only_disk() {
-    on_own_disk("what_a_killed_writer_left_in_the_log_is_read_on_a_read_only_disk", "size=64m", |disk| {
+    on_own_disk("disks::what_a_killed_writer_left_in_the_log_is_read_on_a_read_only_disk", "size=64m", |disk| {
         let sandbox = project(disk, "sqlite:.bulla");
         let mut writer = Writer::start(disk);
         writer.put("small", 100, 11);
@@ -373,7 +373,7 @@ fn what_a_killed_writer_left_in_the_log_is_read_on_a_read_only_disk() {
 
 #[test]
 fn a_reader_on_a_read_only_mount_sees_what_is_written_through_another() {
-    on_own_disk("a_reader_on_a_read_only_mount_sees_what_is_written_through_another", "size=256m", |disk| {
+    on_own_disk("disks::a_reader_on_a_read_only_mount_sees_what_is_written_through_another", "size=256m", |disk| {
         let (writable, read_only) = (disk.join("writable"), disk.join("read-only"));
         for folder in [&writable, &read_only] {
             fs::create_dir(folder).unwrap();
@@ -443,7 +443,7 @@ fn a_reader_on_a_read_only_mount_sees_what_is_written_through_another() {
 
 #[test]
 fn a_full_disk_loses_nothing_and_takes_writes_again_once_there_is_room() {
-    on_own_disk("a_full_disk_loses_nothing_and_takes_writes_again_once_there_is_room", "size=3m", |disk| {
+    on_own_disk("disks::a_full_disk_loses_nothing_and_takes_writes_again_once_there_is_room", "size=3m", |disk| {
         let sandbox = Sandbox::empty_in(disk);
         sandbox.run(["init"]).succeeds();
         fs::write(disk.join("ballast"), noise(200_000, 99)).unwrap();

@@ -18,6 +18,7 @@ mod demo;
 mod disks;
 mod entries;
 mod files;
+mod fire;
 mod fleche;
 mod fleet;
 mod hand_edits;
