@@ -343,7 +343,8 @@ impl Access {
         overlap: Duration,
         may: impl Fn(&Snapshot, &KeyRow) -> Result<()>,
     ) -> Result<IssuedKey> {
-        let environment = self.key(id).await?.environment;
+        // It may have been made just now, by another process.
+        let environment = self.look().await?.key(id)?.1.environment.clone();
         let (secret, pepper, mac) = self.draw(CredentialKind::ApiKey { environment }).await?;
         let (place, now) = (Place::random(Kind::Key)?, self.clock.now());
         let row = self

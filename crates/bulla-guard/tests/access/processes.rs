@@ -7,7 +7,7 @@ use bulla_guard::access::{
     Access, AppRole, Cidr, Credential, NewApiKey, PeerInfo, Permission, Permissions, RevocationReason, UserName,
 };
 
-use super::setting::{Scene, block, grant, p, signed_in};
+use super::setting::{HOUR, Scene, block, grant, p, signed_in};
 
 const THREADS: usize = 3;
 const CHANGES: usize = 12;
@@ -61,6 +61,18 @@ fn no_change_is_lost_among_many_writers() {
     // One generation a change: the user, the roles, and what each thread did.
     let changes = 1 + THREADS * CHANGES + THREADS * (2 * CHANGES + CHANGES / 2);
     assert_eq!(handles[0].pin().generation(), changes as u64);
+}
+
+#[test]
+fn a_key_that_another_process_made_just_now_has_a_successor_at_once() {
+    let scene = Scene::begin();
+    let (one, other) = (scene.open(), scene.open());
+    block(one.create_user(&p("ann"), &[])).unwrap();
+    // The other has just looked, and relies on that for a second.
+    assert!(block(other.users()).unwrap().is_empty());
+    let key = block(one.create_key(&p("ann"), &NewApiKey::default())).unwrap().key;
+    let rolled = block(other.roll_key(key.id, HOUR)).unwrap();
+    assert_eq!(rolled.key.predecessor, Some(key.id));
 }
 
 #[test]
