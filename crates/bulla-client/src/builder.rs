@@ -11,7 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use crate::client::Shared;
 use crate::connector::{Connector, MAX_CONNECTIONS};
 use crate::server_url::ServerUrl;
-use crate::tls::TlsFiles;
+use crate::tls::{NoCertificate, TlsFiles};
 use crate::{Client, ClientError, Result, Token};
 
 /// How long a connection may take to be made, unless something else is said.
@@ -154,7 +154,8 @@ impl Builder {
         {
             return Err(ClientError::Plaintext { server: server.to_string() });
         }
-        let tls = if servers().any(ServerUrl::is_https) { Some(self.files.load()?) } else { None };
+        let no_certificate = Arc::new(NoCertificate::default());
+        let tls = if servers().any(ServerUrl::is_https) { Some(self.files.load(&no_certificate)?) } else { None };
         let socket = self.server.socket().cloned();
         let connector = Connector::new(socket, tls, self.connect_time, self.is_plaintext_allowed);
         let http = legacy::Client::builder(TokioExecutor::new())
@@ -168,6 +169,7 @@ impl Builder {
             server: self.server,
             follow: self.follow,
             http,
+            no_certificate,
             namespace,
             time: self.request_time,
             max_answer: self.max_answer,

@@ -19,6 +19,7 @@ use crate::ask::Ask;
 use crate::connector::{ConnectError, Connector, tls_error};
 use crate::redirect::{self, MAX_REDIRECTS, NotFollowed};
 use crate::server_url::ServerUrl;
+use crate::tls::NoCertificate;
 use crate::{AppRole, Builder, ClientError, Kv, Kv1, Result, Sys, Token, TokenDoor, Transit, path, retry};
 
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) server: ServerUrl,
     pub(crate) follow: Vec<ServerUrl>,
     pub(crate) http: legacy::Client<Connector, Full<Bytes>>,
+    pub(crate) no_certificate: Arc<NoCertificate>,
     pub(crate) namespace: Option<HeaderValue>,
     pub(crate) time: Duration,
     pub(crate) max_answer: usize,
@@ -228,7 +230,13 @@ impl Client {
             None if innermost.starts_with("received fatal alert") => {
                 ClientError::Tls { server, detail: cleaned(&innermost, &ask.secrets) }
             }
-            None => ClientError::Broken { server, detail: cleaned(&innermost, &ask.secrets) },
+            None => {
+                let mut detail = cleaned(&innermost, &ask.secrets);
+                if self.shared.no_certificate.was_asked_for() {
+                    detail.push_str("; the server asks for a client certificate, and none was given");
+                }
+                ClientError::Broken { server, detail }
+            }
         }
     }
 

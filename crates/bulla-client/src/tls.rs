@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustls::client::ResolvesClientCert;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore, SignatureScheme};
 
 use crate::secret::{read_file, read_secret};
 use crate::{ClientError, Result};
@@ -21,8 +24,31 @@ pub(crate) struct TlsFiles {
     pub(crate) own: Option<(PathBuf, PathBuf)>,
 }
 
+/// Shows no certificate, and remembers whether it was asked for one.
+///
+/// With TLS 1.3 a server says no only after the handshake; if a request is on its way by then, TCP may drop what it said (RFC 9293, section 3.10.7).
+#[derive(Debug, Default)]
+pub(crate) struct NoCertificate(AtomicBool);
+
+impl NoCertificate {
+    pub(crate) fn was_asked_for(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl ResolvesClientCert for NoCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.store(true, Ordering::Relaxed);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
+
 impl TlsFiles {
-    pub(crate) fn load(&self) -> Result<Arc<ClientConfig>> {
+    pub(crate) fn load(&self, none: &Arc<NoCertificate>) -> Result<Arc<ClientConfig>> {
         let unfit = |error: rustls::Error| ClientError::Unfit(error.to_string());
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
@@ -30,7 +56,7 @@ impl TlsFiles {
             .map_err(unfit)?
             .with_root_certificates(self.roots()?);
         let mut config = match &self.own {
-            None => builder.with_no_client_auth(),
+            None => builder.with_client_cert_resolver(none.clone()),
             Some((certificate, key)) => {
                 builder.with_client_auth_cert(certificates(certificate)?, private_key(key)?).map_err(unfit)?
             }

@@ -42,7 +42,9 @@ async fn a_client_shows_its_certificate() {
     let shown = builder.clone().client_certificate(setting.path("client.pem"), setting.path("client.key"));
     assert!(shown.build().unwrap().sys().health().await.unwrap().initialized);
     let refused = builder.build().unwrap().sys().health().await.unwrap_err();
-    assert!(matches!(refused, ClientError::Tls { .. }), "{refused}");
+    // What the server says of it comes behind the handshake, and is lost if the request crosses it. What is missing is told in either case.
+    assert!(matches!(refused, ClientError::Tls { .. } | ClientError::Broken { .. }), "{refused}");
+    assert!(refused.to_string().to_lowercase().contains("certificate"), "{refused}");
 }
 
 #[tokio::test]
