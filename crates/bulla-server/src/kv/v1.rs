@@ -45,7 +45,7 @@ pub async fn write(store: &Store, engine: &Engine, path: &str, data: &SecretJson
 /// Writes a secret, if it may be written in the way that it would be.
 ///
 /// # Errors
-/// 403 if it may not; as [`write`].
+/// 403 if it may not; as [`write`](write()).
 pub async fn write_as(store: &Store, engine: &Engine, path: &str, data: &SecretJson, way: Way) -> Result<(), ApiError> {
     write_entry(&engine.namespace(store, EngineKind::Kv1)?, &name_of(path)?, data, None, way).await
 }
